@@ -1,0 +1,295 @@
+//! The run file: its sections as types, with the defaults of what is left out. Knows nothing of the rest:
+//! names of activations, losses and optimizers are plain strings here and are looked up in `model`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A whole run file. Every field has a default; an unknown key is an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_weights: Option<PathBuf>,
+    pub data: Data,
+    pub model: Model,
+    pub loss: Loss,
+    pub optimizer: Optimizer,
+    pub regularization: Regularization,
+    pub schedule: Schedule,
+    pub train: Train,
+    pub early_stopping: EarlyStopping,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub search: toml::Table,
+}
+
+/// What kind of answer the targets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    Regression,
+    Binary,
+    Classification,
+}
+
+/// What happens to rows with missing values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// Mean or most frequent value of the training rows.
+    Impute,
+    Drop,
+    Error,
+}
+
+/// A column by name or by 0-based index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Column {
+    Index(usize),
+    Name(String),
+}
+
+/// One target column, or several for regression.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Target {
+    One(Column),
+    Many(Vec<Column>),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// A built-in name, a file or a folder; relative paths are made absolute when the run file is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<Vec<Column>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<Column>,
+    /// Shares of training, validation and test rows; they sum to 1.
+    pub split: [f64; 3],
+    pub standardize: bool,
+    pub missing: Missing,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Model {
+    pub init: String,
+    pub layers: Vec<Layer>,
+}
+
+/// One layer as written: `type` says which of the other fields make sense, and `model` checks that.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Layer {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub units: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_init: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClassWeights {
+    /// Only `"balanced"`: rows / (classes · rows of the class), over the training rows.
+    Named(String),
+    List(Vec<f64>),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Loss {
+    /// Chosen by the task where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Optimizer {
+    pub name: String,
+    pub learning_rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nesterov: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub centered: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta1: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta2: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Regularization {
+    pub l1: f64,
+    pub l2: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_value: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Schedule {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    pub warmup_steps: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    pub epochs: usize,
+    pub batch_size: usize,
+    pub shuffle: bool,
+    pub log_gradients: bool,
+    /// Least time between two checkpoints, in minutes; 0 is at every epoch that is 0.2 s from the last one.
+    pub checkpoint_minutes: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EarlyStopping {
+    pub metric: String,
+    /// Epochs without a gain of `min_delta` before training stops; 0 is off.
+    pub patience: usize,
+    pub min_delta: f64,
+    pub restore_best: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            seed: 42,
+            init_weights: None,
+            data: Data::default(),
+            model: Model::default(),
+            loss: Loss::default(),
+            optimizer: Optimizer::default(),
+            regularization: Regularization::default(),
+            schedule: Schedule::default(),
+            train: Train::default(),
+            early_stopping: EarlyStopping::default(),
+            search: toml::Table::new(),
+        }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Data {
+            source: None,
+            target: None,
+            task: None,
+            features: None,
+            ignore: Vec::new(),
+            split: [0.7, 0.15, 0.15],
+            standardize: true,
+            missing: Missing::Impute,
+        }
+    }
+}
+
+impl Layer {
+    pub fn dense(units: Option<usize>, activation: &str) -> Self {
+        Layer { kind: "dense".into(), units, activation: Some(activation.into()), ..Layer::default() }
+    }
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        let layers =
+            vec![Layer::dense(Some(128), "relu"), Layer::dense(Some(64), "relu"), Layer::dense(None, "identity")];
+        Model { init: "auto".into(), layers }
+    }
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Optimizer {
+            name: "adam".into(),
+            learning_rate: 1e-3,
+            momentum: None,
+            nesterov: None,
+            alpha: None,
+            centered: None,
+            beta1: None,
+            beta2: None,
+            epsilon: None,
+            weight_decay: None,
+        }
+    }
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Schedule {
+            name: "constant".into(),
+            every: None,
+            factor: None,
+            epochs: None,
+            minimum: None,
+            patience: None,
+            warmup_steps: 0,
+        }
+    }
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Train { epochs: 50, batch_size: 64, shuffle: true, log_gradients: false, checkpoint_minutes: 0.0 }
+    }
+}
+
+impl Default for EarlyStopping {
+    fn default() -> Self {
+        EarlyStopping { metric: "validation_loss".into(), patience: 10, min_delta: 0.0, restore_best: true }
+    }
+}
