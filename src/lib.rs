@@ -3,5 +3,9 @@
 pub mod config;
 pub mod data;
 pub mod error;
+pub mod model;
+pub mod layers;
+pub mod ops;
+pub mod plan;
 
 pub use error::{Error, Result};

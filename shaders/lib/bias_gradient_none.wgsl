@@ -1,0 +1,2 @@
+fn bias_gradient(n: u32) {
+}

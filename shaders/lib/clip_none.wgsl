@@ -1,0 +1,4 @@
+// The global norm is not limited.
+fn shrink() -> f32 {
+    return 1.0;
+}

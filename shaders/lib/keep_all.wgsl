@@ -1,0 +1,4 @@
+// No dropout.
+fn keep(row: u32, column4: u32) -> vec4<f32> {
+    return vec4(1.0);
+}

@@ -1,0 +1,3 @@
+// The derivative can be had from y.
+fn save(i: u32, z: vec4<f32>) {
+}

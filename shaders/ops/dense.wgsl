@@ -1,0 +1,53 @@
+// y[m, n] = f(Σ_k x[m, k] w[n, k] + b[n]) · keep(m, n)
+// x: [count, features]  w: [units, features]  b: [units]  y: [count, units]; pitches in vec4s
+struct Params {
+    count: u32,
+    first: u32,
+    counter: u32,
+    units: u32,
+    x_pitch: u32,
+    y_pitch: u32,
+    x_scale: f32,
+    x_shift: f32,
+    drop: vec4<u32>,
+}
+var<immediate> p: Params;
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+
+// A row beyond the batch or a unit beyond the layer repeats the last one; its result is not kept.
+fn part_left(m: u32, k4: u32) -> vec4<f32> {
+    return input_at(input_row(min(m, p.count - 1u)), k4);
+}
+
+fn part_right(k4: u32, n4: u32) -> mat4x4<f32> {
+    let last = p.units - 1u;
+    return transpose(mat4x4(
+        w[min(4u * n4, last) * p.x_pitch + k4],
+        w[min(4u * n4 + 1u, last) * p.x_pitch + k4],
+        w[min(4u * n4 + 2u, last) * p.x_pitch + k4],
+        w[min(4u * n4 + 3u, last) * p.x_pitch + k4],
+    ));
+}
+
+fn part_finish(m: u32, n4: u32, sum: vec4<f32>) {
+    if (m < p.count && n4 < p.y_pitch) {
+        let i = m * p.y_pitch + n4;
+        let z = sum + bias_at(n4);
+        save(i, keep_columns(z, n4, p.units));
+        y[i] = keep_columns(activate(z) * keep(m, n4), n4, p.units);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tile = group.y * groups.x + group.x;
+    let across = (p.units + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+    if (tile < across * ((p.count + TILE_ROWS - 1u) / TILE_ROWS)) {
+        part_multiply(tile / across, tile % across, lane, p.x_pitch);
+    }
+}

@@ -1,0 +1,38 @@
+// w ← optimize(w, clip(g + penalty'(w)))
+// w, g and the optimizer's slots: [length] vec4s of one flat layout, the first `matrices` of them weight matrices
+struct Params {
+    length: u32,
+    matrices: u32,
+    partials: u32,
+    clip_norm: f32,
+    clip_value: f32,
+    l1: f32,
+    l2: f32,
+    learning_rate: f32,
+    correction1: f32,
+    correction2: f32,
+    padding: vec2<u32>,
+    constants: array<vec4<f32>, 2>,
+}
+var<immediate> p: Params;
+@group(0) @binding(0) var<storage, read_write> w: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
+
+fn constant(i: u32) -> f32 {
+    return p.constants[i / 4u][i % 4u];
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.y * groups.x + group.x) * 64u + lane;
+    if (i >= p.length) {
+        return;
+    }
+    let is_matrix = i < p.matrices;
+    let gradient = clamp(penalized(g[i], w[i], is_matrix) * shrink(), vec4(-p.clip_value), vec4(p.clip_value));
+    w[i] = optimize(i, w[i], gradient, is_matrix);
+}

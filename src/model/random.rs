@@ -1,0 +1,127 @@
+//! Random numbers that depend on a seed and a place only, never on the machine or on what was drawn before.
+//! Knows nothing of layers, plans or devices.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// What a stream of random numbers is for; streams of one seed are independent of each other.
+#[derive(Debug, Clone, Copy)]
+pub enum Stream {
+    /// Start weights of the n-th parameter.
+    Weights(u32),
+    /// Row order of the n-th epoch.
+    Shuffle(u32),
+    /// Made-up data of benchmarks and default verification runs.
+    Synthetic,
+}
+
+/// A generator for one purpose of one seed.
+pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    // Streams below 2³² are left to the split of the data.
+    generator.set_stream(match stream {
+        Stream::Weights(n) => (1 << 32) | u64::from(n),
+        Stream::Shuffle(n) => (2 << 32) | u64::from(n),
+        Stream::Synthetic => 3 << 32,
+    });
+    generator
+}
+
+/// Uniform in [0, 1) with 53 random bits.
+pub fn uniform(generator: &mut impl Rng) -> f64 {
+    (generator.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Standard normal (Box & Muller 1958), with libm's functions so that every platform draws the same bits.
+pub fn normal(generator: &mut impl Rng) -> f64 {
+    let radius = libm::sqrt(-2.0 * libm::log(1.0 - uniform(generator)));
+    radius * libm::cos(std::f64::consts::TAU * uniform(generator))
+}
+
+/// Shuffles in place (Fisher & Yates), without bias below 2³² elements.
+pub fn shuffle<T>(values: &mut [T], generator: &mut impl Rng) {
+    for i in (1..values.len()).rev() {
+        // Lemire's multiplication with rejection (2019) gives each of 0 ..= i the same probability.
+        let range = i as u64 + 1;
+        let reject = range.wrapping_neg() % range;
+        let j = loop {
+            let wide = u128::from(generator.next_u64()) * u128::from(range);
+            if wide as u64 >= reject {
+                break (wide >> 64) as usize;
+            }
+        };
+        values.swap(i, j);
+    }
+}
+
+/// The 32 bits that decide whether a unit is dropped: pcg4d (Jarzynski & Olano, JCGT 9(3), 2020) of where it stands.
+/// `shaders/lib/random.wgsl` is the same function; f32, f64 and every device therefore drop the same units.
+pub fn counter_based(column: u32, row: u32, step: u32, key: u32) -> u32 {
+    let mut v = [column, row, step, key].map(|x| x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    let mix = |v: &mut [u32; 4]| {
+        v[0] = v[0].wrapping_add(v[1].wrapping_mul(v[3]));
+        v[1] = v[1].wrapping_add(v[2].wrapping_mul(v[0]));
+        v[2] = v[2].wrapping_add(v[0].wrapping_mul(v[1]));
+        v[3] = v[3].wrapping_add(v[1].wrapping_mul(v[2]));
+    };
+    mix(&mut v);
+    v.iter_mut().for_each(|x| *x ^= *x >> 16);
+    mix(&mut v);
+    v[0]
+}
+
+/// The key of one dropout layer of one run.
+pub fn dropout_key(seed: u64, layer: usize) -> u32 {
+    counter_based(seed as u32, (seed >> 32) as u32, layer as u32, 0x6472_6f70)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_differ_and_repeat() {
+        let draw = |seed, stream| generator(seed, stream).next_u64();
+        assert_eq!(draw(1, Stream::Weights(0)), draw(1, Stream::Weights(0)));
+        assert_ne!(draw(1, Stream::Weights(0)), draw(1, Stream::Weights(1)));
+        assert_ne!(draw(1, Stream::Weights(0)), draw(1, Stream::Shuffle(0)));
+        assert_ne!(draw(1, Stream::Weights(0)), draw(2, Stream::Weights(0)));
+    }
+
+    #[test]
+    fn normal_numbers_have_mean_zero_and_variance_one() {
+        let mut generator = generator(7, Stream::Synthetic);
+        let draws: Vec<f64> = (0..100_000).map(|_| normal(&mut generator)).collect();
+        let mean = draws.iter().sum::<f64>() / draws.len() as f64;
+        let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / draws.len() as f64;
+        assert!(mean.abs() < 0.015 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
+    }
+
+    #[test]
+    fn a_shuffle_is_a_permutation_and_every_place_is_reached() {
+        let mut firsts = [0; 8];
+        for n in 0..4000 {
+            let mut values: Vec<usize> = (0..8).collect();
+            shuffle(&mut values, &mut generator(3, Stream::Shuffle(n)));
+            firsts[values[0]] += 1;
+            values.sort_unstable();
+            assert_eq!(values, (0..8).collect::<Vec<_>>());
+        }
+        assert!(firsts.iter().all(|&count| (420..580).contains(&count)), "{firsts:?}");
+    }
+
+    #[test]
+    fn dropped_shares_match_the_rate_along_every_axis() {
+        let key = dropout_key(42, 1);
+        let threshold = (0.2 * 4_294_967_296.0) as u32;
+        let share = |f: &dyn Fn(u32) -> u32| (0..20_000).filter(|&i| f(i) < threshold).count() as f64 / 20_000.0;
+        for share in [
+            share(&|i| counter_based(i, 0, 0, key)),
+            share(&|i| counter_based(0, i, 0, key)),
+            share(&|i| counter_based(0, 0, i, key)),
+            share(&|i| counter_based(5, 9, 7, i)),
+        ] {
+            assert!((share - 0.2).abs() < 0.012, "{share}");
+        }
+    }
+}

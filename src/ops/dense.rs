@@ -1,0 +1,119 @@
+//! `dense`: y = f(x·Wᵀ + b), with dropout in the epilogue. Shader: `shaders/ops/dense.wgsl`.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::edge::{Drop, drop_source, drop_units, drop_words};
+use super::{Argument, Batch, Cells, Class, Immediates, Input, Op, Region, TensorId, Tile, matmul, pitch4, tiles, twins, wgsl};
+use crate::model::activations::{Activation, Saves};
+use crate::model::real::{Operand, Real};
+
+/// x `[count, features]`, W `[units, features]`, b `[units]`, y `[count, units]`.
+#[derive(Debug, Clone)]
+pub struct Dense {
+    pub input: Input,
+    pub weight: TensorId,
+    pub bias: Option<TensorId>,
+    pub output: TensorId,
+    /// z, where the activation's derivative needs it later.
+    pub saved: Option<TensorId>,
+    pub units: usize,
+    pub activation: &'static Activation,
+    pub drop: Option<Drop>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    count: u32,
+    first: u32,
+    counter: u32,
+    units: u32,
+    x_pitch: u32,
+    y_pitch: u32,
+    x_scale: f32,
+    x_shift: f32,
+    drop: [u32; 4],
+}
+
+impl Dense {
+    fn twin<T: Real>(&self, cells: &Cells<T>, batch: &Batch) {
+        let (count, features) = (batch.count as usize, self.input.features());
+        let mut y = cells.write(self.output);
+        let y = &mut y[..count * self.units];
+        let weight = cells.read(self.weight);
+        self.input.with_rows(cells, batch, |x| {
+            T::matmul(count, features, self.units, Operand::rows(x, features), Operand::transposed(&weight, features), y);
+        });
+        if let Some(bias) = self.bias {
+            let bias = cells.read(bias);
+            y.chunks_exact_mut(self.units).for_each(|row| row.iter_mut().zip(bias.iter()).for_each(|(y, b)| *y += *b));
+        }
+        if let Some(saved) = self.saved {
+            cells.write(saved)[..y.len()].copy_from_slice(y);
+        }
+        (T::pick(&self.activation.twin).apply)(y);
+        if let Some(drop) = self.drop {
+            drop_units(drop, y, self.units, batch);
+        }
+    }
+}
+
+impl Op for Dense {
+    fn name(&self) -> &'static str {
+        "dense"
+    }
+
+    fn arguments(&self) -> Vec<Argument> {
+        let mut arguments = self.input.arguments();
+        arguments.extend([Argument::read(self.weight), Argument::write(self.output)]);
+        arguments.extend(self.bias.map(Argument::read));
+        arguments.extend(self.saved.map(Argument::write));
+        arguments
+    }
+
+    fn sources(&self, class: Class) -> Vec<String> {
+        vec![
+            wgsl!("ops/dense.wgsl"), wgsl!("lib/columns.wgsl"),
+            matmul(class, "part"),
+            self.input.source(),
+            if self.bias.is_some() { wgsl!("lib/bias.wgsl") } else { wgsl!("lib/bias_none.wgsl") },
+            if self.saved.is_some() { wgsl!("lib/save_input.wgsl") } else { wgsl!("lib/save_nothing.wgsl") },
+            self.activation.wgsl.to_owned(),
+            drop_source(self.drop),
+        ]
+    }
+
+    fn immediates(&self, batch: &Batch) -> Immediates {
+        let [x_scale, x_shift] = self.input.scaling();
+        Immediates::of(&Params {
+            count: batch.count,
+            first: batch.first,
+            counter: batch.counter,
+            units: self.units as u32,
+            x_pitch: self.input.pitch4(),
+            y_pitch: pitch4(self.units),
+            x_scale,
+            x_shift,
+            drop: drop_words(self.drop),
+        })
+    }
+
+    fn workgroups(&self, batch: &Batch, tile: Tile) -> u64 {
+        tiles(batch.count as usize, self.units, tile)
+    }
+
+    fn flops(&self, batch: &Batch) -> u64 {
+        2 * u64::from(batch.count) * self.input.features() as u64 * self.units as u64
+    }
+
+    fn written(&self, _: TensorId, batch: &Batch) -> Region {
+        Region::Rows(0..batch.count as usize)
+    }
+
+    twins!();
+}
+
+/// Tells whether a forward pass that is differentiated later must keep z.
+pub fn needs_input(activation: &Activation) -> bool {
+    activation.saves == Saves::Input
+}

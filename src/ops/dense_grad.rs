@@ -1,0 +1,139 @@
+//! `dense_grad`: the gradients of a dense layer's weights, biases and input in one dispatch, with the derivative of the
+//! layer below in the epilogue. Shader: `shaders/ops/dense_grad.wgsl`.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::edge::drop_words;
+use super::{Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Region, TensorId, Tile, matmul, pitch4, tiles, twins, wgsl};
+use crate::model::real::{Operand, Real};
+
+/// dz `[count, units]`, x `[count, features]`, W and dW `[units, features]`, db `[units]`, dx `[count, features]`.
+/// dW = dzᵀ·x, db = Σ dz, dx = dz·W · f'(below).
+#[derive(Debug, Clone)]
+pub struct DenseGrad {
+    pub input: Input,
+    pub gradient: TensorId,
+    pub weight_gradient: TensorId,
+    pub bias_gradient: Option<TensorId>,
+    /// What lies below, if anything there is trained.
+    pub below: Option<Below>,
+    pub units: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Below {
+    pub weight: TensorId,
+    pub edge: Edge,
+    /// Receives the gradient of the sums below.
+    pub gradient: TensorId,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    count: u32,
+    first: u32,
+    counter: u32,
+    units: u32,
+    features: u32,
+    x_pitch: u32,
+    z_pitch: u32,
+    x_scale: f32,
+    x_shift: f32,
+    padding: [u32; 3],
+    drop: [u32; 4],
+}
+
+impl DenseGrad {
+    fn twin<T: Real>(&self, cells: &Cells<T>, batch: &Batch) {
+        let (count, features, units) = (batch.count as usize, self.input.features(), self.units);
+        let dz = cells.read(self.gradient);
+        let dz = &dz[..count * units];
+        self.input.with_rows(cells, batch, |x| {
+            let mut dw = cells.write(self.weight_gradient);
+            T::matmul(units, count, features, Operand::transposed(dz, units), Operand::rows(x, features), &mut dw);
+        });
+        if let Some(bias) = self.bias_gradient {
+            for (unit, db) in cells.write(bias).iter_mut().enumerate() {
+                *db = T::sum((0..count).map(|m| dz[m * units + unit]));
+            }
+        }
+        if let Some(below) = &self.below {
+            let mut dx = cells.write(below.gradient);
+            let dx = &mut dx[..count * features];
+            let weight = cells.read(below.weight);
+            T::matmul(count, units, features, Operand::rows(dz, units), Operand::rows(&weight, features), dx);
+            below.edge.chain(dx, features, cells, batch);
+        }
+    }
+}
+
+impl Op for DenseGrad {
+    fn name(&self) -> &'static str {
+        "dense_grad"
+    }
+
+    fn arguments(&self) -> Vec<Argument> {
+        let mut arguments = self.input.arguments();
+        arguments.extend([Argument::read(self.gradient), Argument::write(self.weight_gradient)]);
+        arguments.extend(self.bias_gradient.map(Argument::write));
+        if let Some(below) = &self.below {
+            arguments.extend([Argument::read(below.weight), Argument::read(below.edge.saved)]);
+            arguments.push(Argument::write(below.gradient));
+        }
+        arguments
+    }
+
+    fn sources(&self, class: Class) -> Vec<String> {
+        let mut sources = vec![wgsl!("ops/dense_grad.wgsl"), wgsl!("lib/columns.wgsl"), matmul(class, "weights"), self.input.source()];
+        sources.push(match self.bias_gradient {
+            Some(_) => wgsl!("lib/bias_gradient.wgsl"),
+            None => wgsl!("lib/bias_gradient_none.wgsl"),
+        });
+        match &self.below {
+            Some(below) => {
+                sources.extend([wgsl!("lib/below.wgsl"), matmul(class, "below")]);
+                sources.extend(below.edge.sources());
+            }
+            None => sources.push(wgsl!("lib/below_none.wgsl")),
+        }
+        sources
+    }
+
+    fn immediates(&self, batch: &Batch) -> Immediates {
+        let [x_scale, x_shift] = self.input.scaling();
+        Immediates::of(&Params {
+            count: batch.count,
+            first: batch.first,
+            counter: batch.counter,
+            units: self.units as u32,
+            features: self.input.features() as u32,
+            x_pitch: self.input.pitch4(),
+            z_pitch: pitch4(self.units),
+            x_scale,
+            x_shift,
+            padding: [0; 3],
+            drop: drop_words(self.below.as_ref().and_then(|below| below.edge.drop)),
+        })
+    }
+
+    fn workgroups(&self, batch: &Batch, tile: Tile) -> u64 {
+        let features = self.input.features();
+        let below = if self.below.is_some() { tiles(batch.count as usize, features, tile) } else { 0 };
+        below + tiles(self.units, features, tile)
+    }
+
+    fn flops(&self, batch: &Batch) -> u64 {
+        let product = 2 * u64::from(batch.count) * self.input.features() as u64 * self.units as u64;
+        product * (1 + u64::from(self.below.is_some()))
+    }
+
+    fn written(&self, tensor: TensorId, batch: &Batch) -> Region {
+        match &self.below {
+            Some(below) if below.gradient == tensor => Region::Rows(0..batch.count as usize),
+            _ => Region::All,
+        }
+    }
+
+    twins!();
+}

@@ -1,0 +1,207 @@
+//! The ops: fused stages of a training step, one file each, with the shader of the same stem and the CPU twin.
+//!
+//! An op says which tensors it binds in which order, which WGSL files make its kernel, what it tells the kernel in
+//! immediates, how many workgroups it takes, and computes the same in Rust for every [`Real`]. It knows the tables in
+//! `model`; it does not know plans, executors or devices.
+
+pub mod batch_norm;
+pub mod batch_norm_grad;
+pub mod dense;
+pub mod dense_grad;
+pub mod dropout;
+pub mod edge;
+pub mod gather;
+pub mod input;
+pub mod loss;
+pub mod norm;
+pub mod tensors;
+pub mod update;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::model::real::Tracked;
+pub use edge::Edge;
+pub use input::Input;
+pub use tensors::{Cells, Storage};
+
+/// A tensor of a plan, by its place in the plan's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorId(pub usize);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+    /// Reads and writes.
+    Update,
+}
+
+/// What one binding of a kernel shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    Tensor(TensorId),
+    /// The tensors of one role from the first to the last, as they lie one after the other in that role's flat buffer.
+    Flat(TensorId, TensorId),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Argument {
+    pub binding: Binding,
+    pub access: Access,
+}
+
+impl Argument {
+    pub fn read(tensor: TensorId) -> Self {
+        Argument { binding: Binding::Tensor(tensor), access: Access::Read }
+    }
+    pub fn write(tensor: TensorId) -> Self {
+        Argument { binding: Binding::Tensor(tensor), access: Access::Write }
+    }
+    pub fn update(tensor: TensorId) -> Self {
+        Argument { binding: Binding::Tensor(tensor), access: Access::Update }
+    }
+}
+
+/// One run of a list of steps: its rows, and the numbers that change from step to step. They travel as immediates, so
+/// nothing is written to a buffer between two steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Batch {
+    /// Place of the first row in the row order.
+    pub first: u32,
+    /// Rows, at most the plan's batch size.
+    pub count: u32,
+    /// Place of the first row in the results and outputs.
+    pub slot: u32,
+    /// 1 / Σ weight of the rows; without class weights 1 / count.
+    pub scale: f32,
+    pub learning_rate: f32,
+    /// The optimizer's bias corrections.
+    pub correction1: f32,
+    pub correction2: f32,
+    /// Counts training steps; the time of the random functions.
+    pub counter: u32,
+}
+
+/// Small numbers for one dispatch, laid out as the shader's `Params`.
+#[derive(Debug, Clone, Copy)]
+pub struct Immediates {
+    words: [u32; 32],
+    length: usize,
+}
+
+impl Immediates {
+    /// Takes over a `#[repr(C)]` struct of 32-bit words.
+    pub fn of<P: Pod>(params: &P) -> Self {
+        let given: &[u32] = bytemuck::cast_slice(std::slice::from_ref(params));
+        let mut words = [0; 32];
+        words[..given.len()].copy_from_slice(given);
+        Immediates { words, length: given.len() }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.words[..self.length])
+    }
+}
+
+/// What kind of processor runs a kernel; tiles are chosen by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// A CPU that runs shaders (lavapipe, WARP): registers and cache, no fast shared memory.
+    Software,
+    /// A GPU.
+    Hardware,
+}
+
+/// How a kernel cuts its work; read from the shader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// Invocations of a workgroup.
+    pub threads: u32,
+    /// `TILE_ROWS` and `TILE_COLUMNS`, 1 where the shader has none.
+    pub rows: u32,
+    pub columns: u32,
+}
+
+/// A fused stage of a training or evaluation step: one dispatch.
+pub trait Op: std::fmt::Debug + Send + Sync {
+    /// The stem of its files, also its label and its row in profiles.
+    fn name(&self) -> &'static str;
+
+    /// Its bindings 0, 1, … in the shader's order.
+    fn arguments(&self) -> Vec<Argument>;
+
+    /// The WGSL files that, joined, are its kernel.
+    fn sources(&self, class: Class) -> Vec<String>;
+
+    /// The kernel's `Params`.
+    fn immediates(&self, batch: &Batch) -> Immediates;
+
+    /// Workgroups for this batch.
+    fn workgroups(&self, batch: &Batch, tile: Tile) -> u64;
+
+    /// Floating-point operations for this batch, a multiply-add as two.
+    fn flops(&self, batch: &Batch) -> u64;
+
+    /// The rows of a written tensor that this batch must have produced.
+    fn written(&self, tensor: TensorId, batch: &Batch) -> Region;
+
+    fn twin_f32(&self, cells: &Cells<f32>, batch: &Batch);
+    fn twin_f64(&self, cells: &Cells<f64>, batch: &Batch);
+    fn twin_tracked(&self, cells: &Cells<Tracked>, batch: &Batch);
+}
+
+/// Rows of a tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Region {
+    All,
+    Rows(std::ops::Range<usize>),
+}
+
+/// Implements the three twins of an op by its generic method `twin`.
+macro_rules! twins {
+    () => {
+        fn twin_f32(&self, cells: &crate::ops::Cells<f32>, batch: &crate::ops::Batch) {
+            self.twin(cells, batch);
+        }
+        fn twin_f64(&self, cells: &crate::ops::Cells<f64>, batch: &crate::ops::Batch) {
+            self.twin(cells, batch);
+        }
+        fn twin_tracked(&self, cells: &crate::ops::Cells<crate::model::real::Tracked>, batch: &crate::ops::Batch) {
+            self.twin(cells, batch);
+        }
+    };
+}
+use twins;
+
+/// Elements from one row to the next on a device: rows are padded with zeros to whole `vec4`s.
+pub fn pitch(columns: usize) -> usize {
+    columns.next_multiple_of(4)
+}
+
+/// `pitch` counted in `vec4`s, as kernels do.
+fn pitch4(columns: usize) -> u32 {
+    (pitch(columns) / 4) as u32
+}
+
+/// A WGSL file by its path below `shaders/`, embedded in the binary.
+macro_rules! wgsl {
+    ($path:literal) => {
+        include_str!(concat!("../../shaders/", $path)).to_owned()
+    };
+}
+use wgsl;
+
+/// The matrix product for a class of device. Its functions start with `part_`; a kernel that needs two products joins
+/// it twice under two names.
+fn matmul(class: Class, part: &str) -> String {
+    let tile = match class {
+        Class::Software => include_str!("../../shaders/lib/matmul_registers.wgsl"),
+        Class::Hardware => include_str!("../../shaders/lib/matmul_shared.wgsl"),
+    };
+    tile.replace("part_", &format!("{part}_"))
+}
+
+/// Tiles that cover a matrix.
+fn tiles(rows: usize, columns: usize, tile: Tile) -> u64 {
+    (rows as u64).div_ceil(tile.rows.into()) * (columns as u64).div_ceil(tile.columns.into())
+}

@@ -1,0 +1,98 @@
+//! `norm`: partial sums of the squared gradients, penalties included, in a fixed order. `update` adds them up.
+//! Shader: `shaders/ops/norm.wgsl`.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::update::{Parameter, Penalty};
+use super::{Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
+use crate::model::real::Real;
+
+/// Workgroups, and so partial sums, of one `norm`.
+pub const PARTIALS: usize = 64;
+
+/// Neighbouring `vec4`s that go into the same partial sum: the kernel's workgroup size.
+const THREADS: usize = 64;
+
+/// Writes `PARTIALS` sums to `partials[offset ..]`.
+#[derive(Debug, Clone)]
+pub struct Norm {
+    pub parameters: Vec<Parameter>,
+    pub length4: u32,
+    pub matrices4: u32,
+    pub penalty: Penalty,
+    pub partials: TensorId,
+    pub offset: usize,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    length: u32,
+    matrices: u32,
+    offset: u32,
+    l1: f32,
+    l2: f32,
+}
+
+impl Norm {
+    fn twin<T: Real>(&self, cells: &Cells<T>, _: &Batch) {
+        let mut squares: Vec<Vec<T>> = vec![Vec::new(); PARTIALS];
+        for parameter in &self.parameters {
+            let (weights, gradients) = (cells.read(parameter.weight), cells.read(parameter.gradient));
+            for (i, (&w, &g)) in weights.iter().zip(gradients.iter()).enumerate() {
+                let (row, column) = (i / parameter.columns, i % parameter.columns);
+                let place4 = parameter.offset4 as usize + row * pitch4(parameter.columns) as usize + column / 4;
+                let g = self.penalty.add(g, w, parameter.is_matrix);
+                squares[place4 / THREADS % PARTIALS].push(g * g);
+            }
+        }
+        let mut partials = cells.write(self.partials);
+        for (partial, squares) in partials[self.offset..].iter_mut().zip(squares) {
+            *partial = T::sum(squares.into_iter());
+        }
+    }
+
+    fn flat(&self, of: impl Fn(&Parameter) -> TensorId) -> Argument {
+        let first = self.parameters.first().map(&of).expect("a range has parameters");
+        let last = self.parameters.last().map(&of).expect("a range has parameters");
+        Argument { binding: Binding::Flat(first, last), access: Access::Read }
+    }
+}
+
+impl Op for Norm {
+    fn name(&self) -> &'static str {
+        "norm"
+    }
+
+    fn arguments(&self) -> Vec<Argument> {
+        vec![self.flat(|p| p.weight), self.flat(|p| p.gradient), Argument::write(self.partials)]
+    }
+
+    fn sources(&self, _: Class) -> Vec<String> {
+        vec![wgsl!("ops/norm.wgsl"), wgsl!("lib/penalty.wgsl")]
+    }
+
+    fn immediates(&self, _: &Batch) -> Immediates {
+        Immediates::of(&Params {
+            length: self.length4,
+            matrices: self.matrices4,
+            offset: self.offset as u32,
+            l1: self.penalty.l1,
+            l2: self.penalty.l2,
+        })
+    }
+
+    fn workgroups(&self, _: &Batch, _: Tile) -> u64 {
+        PARTIALS as u64
+    }
+
+    fn flops(&self, _: &Batch) -> u64 {
+        16 * u64::from(self.length4)
+    }
+
+    fn written(&self, _: TensorId, _: &Batch) -> Region {
+        Region::Rows(self.offset..self.offset + PARTIALS)
+    }
+
+    twins!();
+}

@@ -1,0 +1,71 @@
+//! The tensors as a twin sees them: plain row-major vectors without padding. Knows nothing of plans or devices.
+
+use std::cell::{Ref, RefCell, RefMut};
+
+use super::TensorId;
+use crate::model::real::Real;
+
+/// One tensor's elements.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Storage<T> {
+    Real(Vec<T>),
+    U32(Vec<u32>),
+    U8(Vec<u8>),
+}
+
+/// All tensors of a plan, borrowed at run time so that a twin can hold several at once.
+pub struct Cells<T> {
+    cells: Vec<RefCell<Storage<T>>>,
+    /// Room for a twin's intermediate values, kept between steps.
+    scratch: RefCell<Vec<T>>,
+}
+
+impl<T: Real> Cells<T> {
+    pub fn new(tensors: Vec<Storage<T>>) -> Self {
+        Cells { cells: tensors.into_iter().map(RefCell::new).collect(), scratch: RefCell::default() }
+    }
+
+    pub fn storage(&self, id: TensorId) -> Ref<'_, Storage<T>> {
+        self.cells[id.0].borrow()
+    }
+
+    pub fn storage_mut(&self, id: TensorId) -> RefMut<'_, Storage<T>> {
+        self.cells[id.0].borrow_mut()
+    }
+
+    /// The elements of a tensor of real numbers.
+    ///
+    /// # Panics
+    /// If the tensor holds integers or is being written: a defect of the op that asks.
+    pub fn read(&self, id: TensorId) -> Ref<'_, [T]> {
+        Ref::map(self.cells[id.0].borrow(), |storage| match storage {
+            Storage::Real(values) => values.as_slice(),
+            _ => panic!("tensor {} does not hold real numbers", id.0),
+        })
+    }
+
+    /// As [`Cells::read`], to write.
+    pub fn write(&self, id: TensorId) -> RefMut<'_, [T]> {
+        RefMut::map(self.cells[id.0].borrow_mut(), |storage| match storage {
+            Storage::Real(values) => values.as_mut_slice(),
+            _ => panic!("tensor {} does not hold real numbers", id.0),
+        })
+    }
+
+    /// The elements of a tensor of integers.
+    pub fn integers(&self, id: TensorId) -> Ref<'_, [u32]> {
+        Ref::map(self.cells[id.0].borrow(), |storage| match storage {
+            Storage::U32(values) => values.as_slice(),
+            _ => panic!("tensor {} does not hold integers", id.0),
+        })
+    }
+
+    /// Room for `length` numbers with unknown content.
+    pub fn scratch(&self, length: usize) -> RefMut<'_, [T]> {
+        let mut scratch = self.scratch.borrow_mut();
+        if scratch.len() < length {
+            scratch.resize(length, T::zero());
+        }
+        RefMut::map(scratch, |values| &mut values[..length])
+    }
+}

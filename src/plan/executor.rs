@@ -1,0 +1,71 @@
+//! What every executor can do, whatever drives it. The trainer and verification know executors by this alone.
+
+use super::{Phase, Plan};
+use crate::error::Result;
+use crate::ops::{Batch, TensorId};
+
+/// Which device an executor runs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// `cpu` or `gpu`.
+    pub device: &'static str,
+    /// The adapter's or processor's name, with its backend.
+    pub adapter: String,
+    pub driver: String,
+    /// True for a CPU that runs shaders.
+    pub software: bool,
+}
+
+/// Elements to write to a tensor.
+#[derive(Debug, Clone, Copy)]
+pub enum Values<'a> {
+    F32(&'a [f32]),
+    U32(&'a [u32]),
+    U8(&'a [u8]),
+}
+
+/// What an executor has done since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    pub dispatches: u64,
+    pub submits: u64,
+    /// Buffers or vectors created.
+    pub allocations: u64,
+    /// Bytes written to and read from tensors by the host.
+    pub bytes_written: u64,
+    pub bytes_read: u64,
+}
+
+/// Runs the steps of one plan. Everything the plan needs is allocated when the executor is made.
+pub trait Executor {
+    fn info(&self) -> &DeviceInfo;
+    fn plan(&self) -> &Plan;
+
+    /// Writes whole rows without padding, from row `first` on.
+    fn write(&mut self, tensor: TensorId, first: usize, values: Values) -> Result<()>;
+
+    /// Reads rows `rows` without padding; integers as numbers.
+    fn read(&mut self, tensor: TensorId, rows: std::ops::Range<usize>) -> Result<Vec<f32>>;
+
+    /// Runs a list of steps once for each batch, in order. It may return before the device is done; reads wait.
+    fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()>;
+
+    /// Runs one step of a list.
+    fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()>;
+
+    /// Waits until everything submitted is done.
+    fn wait(&mut self) -> Result<()>;
+
+    fn counts(&self) -> Counts;
+
+    /// Names what lies beyond the tensors' elements and was overwritten; an executor without such places has nothing to name.
+    fn overwritten(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+/// An executor that knows, for each number, how far a device may be from it.
+pub trait Reference: Executor {
+    /// Values and absolute error bounds of rows `rows`.
+    fn bounded(&self, tensor: TensorId, rows: std::ops::Range<usize>) -> Vec<(f64, f64)>;
+}

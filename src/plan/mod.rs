@@ -1,0 +1,166 @@
+//! A plan: the tensors of one network, data set and batch size, and the steps that train and evaluate it, as data.
+//!
+//! No device is needed to make, print, check or test a plan. It knows the ops by their trait only; executors run it.
+
+mod check;
+mod display;
+mod executor;
+
+pub use check::MAX_BINDINGS;
+pub use executor::{Counts, DeviceInfo, Executor, Reference, Values};
+
+use crate::model::initializers::Distribution;
+use crate::ops::{Op, TensorId, pitch};
+
+/// What a tensor is for. Parameters, gradients and optimizer slots each lie in one flat buffer of the same layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    Parameter,
+    Gradient,
+    /// The n-th slot of the optimizer.
+    Slot(usize),
+    /// Kept between steps, but not trained: running statistics.
+    State,
+    /// A block of rows of the resident data set.
+    Features,
+    Targets,
+    /// Which data row comes when.
+    Order,
+    /// Made anew by each step.
+    Activation,
+    /// Loss and correctness of each row of an epoch or evaluation.
+    Results,
+    Predictions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    F32,
+    U32,
+    U8,
+}
+
+/// `[rows, columns]`; a vector has one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tensor {
+    pub name: String,
+    pub role: Role,
+    pub element: Element,
+    pub rows: usize,
+    pub columns: usize,
+}
+
+impl Tensor {
+    pub fn elements(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Elements it takes on a device: each row is padded to a whole `vec4` (of bytes: a word).
+    pub fn padded(&self) -> usize {
+        self.rows * pitch(self.columns)
+    }
+
+    /// Bytes it takes on a device.
+    pub fn bytes(&self) -> u64 {
+        let element = if self.element == Element::U8 { 1 } else { 4 };
+        self.padded() as u64 * element
+    }
+}
+
+/// Every tensor in a flat buffer starts at a multiple of this many elements: 256 bytes, the largest alignment that
+/// any adapter asks for.
+pub const FLAT_ALIGNMENT: usize = 64;
+
+/// Elements a tensor takes in a flat buffer: its rows, then a gap that no kernel may write to.
+pub fn flat_elements(tensor: &Tensor) -> usize {
+    (tensor.padded() + 1).next_multiple_of(FLAT_ALIGNMENT)
+}
+
+/// A parameter with what belongs to it.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    pub weight: TensorId,
+    pub gradient: TensorId,
+    pub slots: Vec<TensorId>,
+    pub is_matrix: bool,
+    /// What start weights are drawn from.
+    pub start: Distribution,
+    /// Start value that is added to the draw: 1 for batch norm's weight.
+    pub offset: f32,
+}
+
+/// One op on its tensors: one dispatch.
+#[derive(Debug)]
+pub struct Step {
+    /// The op's name and its layer, such as `dense layers.0`.
+    pub label: String,
+    pub op: Box<dyn Op>,
+}
+
+/// Which list of steps is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    Train,
+    Evaluate,
+}
+
+/// Everything an executor needs to know.
+#[derive(Debug)]
+pub struct Plan {
+    pub tensors: Vec<Tensor>,
+    /// Weight matrices first, in the order of the flat buffers.
+    pub parameters: Vec<Parameter>,
+    /// Running statistics and their start values.
+    pub states: Vec<(TensorId, f32)>,
+    pub train: Vec<Step>,
+    pub evaluate: Vec<Step>,
+    /// Most rows of one training step and of one evaluation step.
+    pub batch_size: usize,
+    pub evaluation_batch_size: usize,
+    /// Rows that results and predictions have room for; longer sets are run in parts.
+    pub window: usize,
+    /// The blocks of the data set with their first rows.
+    pub features: Vec<(TensorId, usize)>,
+    pub targets: TensorId,
+    pub order: TensorId,
+    pub results: TensorId,
+    pub predictions: TensorId,
+}
+
+impl Plan {
+    pub fn tensor(&self, id: TensorId) -> &Tensor {
+        &self.tensors[id.0]
+    }
+
+    pub fn steps(&self, phase: Phase) -> &[Step] {
+        match phase {
+            Phase::Train => &self.train,
+            Phase::Evaluate => &self.evaluate,
+        }
+    }
+
+    /// The tensor of that name.
+    pub fn find(&self, name: &str) -> Option<TensorId> {
+        self.tensors.iter().position(|tensor| tensor.name == name).map(TensorId)
+    }
+
+    /// Tensors by id.
+    pub fn ids(&self) -> impl Iterator<Item = TensorId> + use<> {
+        (0..self.tensors.len()).map(TensorId)
+    }
+
+    /// All weights and running statistics: what a model file holds.
+    pub fn model_tensors(&self) -> Vec<TensorId> {
+        self.ids().filter(|&id| matches!(self.tensor(id).role, Role::Parameter | Role::State)).collect()
+    }
+
+    /// Trained numbers.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters.iter().map(|p| self.tensor(p.weight).elements()).sum()
+    }
+
+    /// Bytes of all tensors on a device.
+    pub fn device_bytes(&self) -> u64 {
+        self.tensors.iter().map(Tensor::bytes).sum()
+    }
+}
