@@ -72,22 +72,18 @@ fn elements(list: &[Value], kind: &Kind, key: &Key) -> Result<(), Complaint> {
 }
 
 fn layers(list: &[Value], key: &Key) -> Result<(), Complaint> {
-    let mut last_kind = None;
-    for (i, value) in list.iter().enumerate() {
-        last_kind = Some(layer(value, &key.index(i), i + 1 == list.len())?.name);
+    let Some(last) = list.len().checked_sub(1) else {
+        return Err(Complaint::new(key, format!("{key} has no layer"), "write layers = [{ type = \"dense\" }]"));
+    };
+    let last_type = list[last].get("type").and_then(Value::as_str);
+    if let Some(other) = LAYER_TYPES.iter().find(|kind| Some(kind.name) == last_type && kind.name != "dense") {
+        let problem = format!("the last layer must be dense, not {}", other.name);
+        return Err(Complaint::new(&key.index(last), problem, "add { type = \"dense\" } as the last layer"));
     }
-    match last_kind {
-        Some("dense") => Ok(()),
-        Some(other) => Err(Complaint::new(
-            &key.index(list.len() - 1),
-            format!("the last layer must be dense, not {other}"),
-            "add { type = \"dense\" } as the last layer",
-        )),
-        None => Err(Complaint::new(key, format!("{key} has no layer"), "write layers = [{ type = \"dense\" }]")),
-    }
+    list.iter().enumerate().try_for_each(|(i, value)| layer(value, &key.index(i), i == last))
 }
 
-fn layer(value: &Value, here: &Key, is_last: bool) -> Result<&'static LayerType, Complaint> {
+fn layer(value: &Value, here: &Key, is_last: bool) -> Result<(), Complaint> {
     let Value::Table(table) = value else { return Err(mismatch(value, &Kind::Layer, here)) };
     let kind = layer_type(table, here)?;
     for (name, value) in table.iter().filter(|(name, _)| *name != "type") {
@@ -98,12 +94,12 @@ fn layer(value: &Value, here: &Key, is_last: bool) -> Result<&'static LayerType,
     }
     match kind.required {
         // The target says how many outputs there are.
-        Some(("units", _)) if is_last => Ok(kind),
+        Some(("units", _)) if is_last => Ok(()),
         Some((field, example)) if !table.contains_key(field) => {
             let remedy = format!("add {example}, or what suits");
             Err(Complaint::new(here, format!("{here} is a {} layer without `{field}`", kind.name), remedy))
         }
-        _ => Ok(kind),
+        _ => Ok(()),
     }
 }
 
@@ -217,9 +213,26 @@ fn remedy(value: &Value, kind: &Kind, key: &Key) -> Option<String> {
         Kind::Section(rows) if value.is_str() && row(rows, "name").is_some() => {
             Some(format!("write {key}.name = {value}"))
         }
-        Kind::Section(_) => Some(format!("write [{key}] on a line of its own, and its keys below")),
+        Kind::Section(_) | Kind::Free => Some(format!("write [{key}] on a line of its own, and its keys below")),
         Kind::Layers => Some("write layers = [{ type = \"dense\" }]".into()),
         _ => None,
     };
-    meant.or_else(|| default_of(key).map(|default| format!("the default is {default}")))
+    meant.or_else(|| default_of(key).map(|default| format!("the default is {default}"))).or_else(|| example(kind, key))
+}
+
+/// Something to write where there is no default to name.
+fn example(kind: &Kind, key: &Key) -> Option<String> {
+    let name = match key.0.last() {
+        Some(Step::Key(name)) => name.as_str(),
+        _ => return None,
+    };
+    let required = LAYER_TYPES.iter().filter_map(|kind| kind.required).find(|(field, _)| *field == name);
+    match (kind, required) {
+        (_, Some((_, example))) => Some(format!("for example {example}")),
+        (Kind::Column | Kind::Target, _) => Some(format!("for example {name} = \"price\"")),
+        (Kind::Columns, _) => Some(format!("for example {name} = [\"area\", \"rooms\"]")),
+        (Kind::Path, _) if name == "init_weights" => Some("for example init_weights = \"start.safetensors\"".into()),
+        (Kind::Path, _) => Some(format!("for example {name} = \"housing.csv\"")),
+        _ => Some("leave it out for its default".into()),
+    }
 }

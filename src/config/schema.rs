@@ -8,7 +8,7 @@ pub(super) enum Kind {
     Section(&'static [Row]),
     Layers,
     Layer,
-    /// Anything: read and checked by whoever uses it.
+    /// A section whose keys are read and checked by whoever uses them.
     Free,
     Flag,
     Text,
@@ -141,7 +141,7 @@ impl Kind {
     /// Whether a value is accepted that is to be judged as a whole; tables and lists with parts of their own are not.
     pub fn fits(&self, value: &Value) -> bool {
         match self {
-            Kind::Free => true,
+            Kind::Free => value.is_table(),
             Kind::Section(_) | Kind::Layers | Kind::Layer | Kind::Columns => false,
             Kind::Flag => value.is_bool(),
             Kind::Text => value.is_str(),
@@ -158,16 +158,15 @@ impl Kind {
     /// What is accepted, in words that go after "must be".
     pub fn expected(&self) -> String {
         match self {
-            Kind::Section(_) => "a section".into(),
+            Kind::Section(_) | Kind::Free => "a section".into(),
             Kind::Layers => "a list of layers".into(),
             Kind::Layer => "a table such as { type = \"dense\", units = 64 }".into(),
-            Kind::Free => "anything".into(),
             Kind::Flag => "true or false".into(),
             Kind::Text => "a name in quotes".into(),
             Kind::Path => "a path in quotes".into(),
             Kind::OneOf(names) => one_of(names),
             Kind::Count(least) => format!("a whole number of at least {least}"),
-            Kind::Number(words, _) => format!("a number {words}"),
+            Kind::Number(words, _) => format!("a finite number {words}"),
             Kind::Column => "a column's name or 0-based index".into(),
             Kind::Columns => "a list of columns (names or 0-based indexes)".into(),
             Kind::Target => "a column's name or 0-based index, or a list of them".into(),
@@ -198,5 +197,34 @@ pub(super) fn either(items: &[String]) -> String {
         [] => String::new(),
         [one] => one.clone(),
         [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test of the full file holds it to the types; this one holds the schema to it, and so to the types.
+    #[test]
+    fn every_key_of_the_schema_is_in_the_full_run_file() {
+        let full: toml::Table = include_str!("../../tests/config/full.toml").parse().expect("TOML");
+        let keys = |table: &Value| table.as_table().expect("a table").keys().cloned().collect::<Vec<_>>();
+        let mut compared = 0;
+        let mut compare = |rows: &[Row], keys: Vec<String>| {
+            rows.iter().for_each(|row| assert!(keys.iter().any(|key| key == row.0), "{}", row.0));
+            compared += rows.len();
+        };
+        compare(RUN_FILE, keys(&Value::Table(full.clone())));
+        for Row(name, kind) in RUN_FILE {
+            if let Kind::Section(rows) = kind {
+                compare(rows, keys(&full[*name]));
+            }
+        }
+        let layers = full["model"]["layers"].as_array().expect("layers");
+        for kind in LAYER_TYPES {
+            let layer = layers.iter().find(|layer| layer["type"].as_str() == Some(kind.name));
+            compare(kind.fields, keys(layer.expect(kind.name)));
+        }
+        assert!(compared > 50, "{compared}");
     }
 }
