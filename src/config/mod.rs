@@ -1,16 +1,33 @@
 //! The run file: its sections as types, with the defaults of what is left out. Knows nothing of the rest:
-//! names of activations, losses and optimizers are plain strings here and are looked up in `model`.
+//! names of activations, losses, optimizers, schedules and initialisers are plain strings here and are looked up
+//! in `model`. [`load`] is the way in; it answers mistakes with the line and column, or the flag, that made them.
+
+mod check;
+mod key;
+mod load;
+mod schema;
+mod text;
+mod write;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use load::{Loaded, Override, load};
+
+/// The data sets that need no file: as `data.source` such a name is never taken for a path.
+pub const BUILT_IN: &[&str] = &["digits"];
+
 /// A whole run file. Every field has a default; an unknown key is an error.
+///
+/// Deserialising one directly checks names and types only; [`load`] also checks ranges and what goes with what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// At most `i64::MAX`, which is where the integers of TOML end.
     pub seed: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Start weights; a relative path is made absolute when the run file is read.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write::path")]
     pub init_weights: Option<PathBuf>,
     pub data: Data,
     pub model: Model,
@@ -20,6 +37,7 @@ pub struct Config {
     pub schedule: Schedule,
     pub train: Train,
     pub early_stopping: EarlyStopping,
+    /// Ranges for `wgrad search`, which is the one to read and check them.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub search: toml::Table,
 }
@@ -45,7 +63,7 @@ pub enum Missing {
 
 /// A column by name or by 0-based index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a column's name or 0-based index")]
 pub enum Column {
     Index(usize),
     Name(String),
@@ -53,12 +71,13 @@ pub enum Column {
 
 /// One target column, or several for regression.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a column's name or 0-based index, or a list of them")]
 pub enum Target {
     One(Column),
     Many(Vec<Column>),
 }
 
+/// `[data]`: where the rows come from, and what is made of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
@@ -79,6 +98,7 @@ pub struct Data {
     pub missing: Missing,
 }
 
+/// `[model]`: the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
@@ -86,7 +106,7 @@ pub struct Model {
     pub layers: Vec<Layer>,
 }
 
-/// One layer as written: `type` says which of the other fields make sense, and `model` checks that.
+/// One layer as written: `type` says which of the other fields make sense, and [`load`] holds it to that.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Layer {
@@ -112,14 +132,17 @@ pub struct Layer {
     pub rate: Option<f64>,
 }
 
+/// How much the rows of each class count in the loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "\"balanced\" or a list of numbers above 0")]
 pub enum ClassWeights {
     /// Only `"balanced"`: rows / (classes · rows of the class), over the training rows.
     Named(String),
+    /// One weight a class, in class order.
     List(Vec<f64>),
 }
 
+/// `[loss]`: what is minimised.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Loss {
@@ -132,6 +155,7 @@ pub struct Loss {
     pub class_weights: Option<ClassWeights>,
 }
 
+/// `[optimizer]`; what is `None` takes the named optimizer's own default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Optimizer {
@@ -155,6 +179,7 @@ pub struct Optimizer {
     pub weight_decay: Option<f64>,
 }
 
+/// `[regularization]`: penalties and gradient clipping, all off unless given.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Regularization {
@@ -166,6 +191,7 @@ pub struct Regularization {
     pub clip_value: Option<f64>,
 }
 
+/// `[schedule]`: the learning rate over time; what is `None` takes the named schedule's own default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Schedule {
@@ -183,6 +209,7 @@ pub struct Schedule {
     pub warmup_steps: usize,
 }
 
+/// `[train]`: how long, and in which portions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Train {
@@ -194,6 +221,7 @@ pub struct Train {
     pub checkpoint_minutes: f64,
 }
 
+/// `[early_stopping]`: when training ends before its last epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EarlyStopping {
@@ -238,6 +266,7 @@ impl Default for Data {
 }
 
 impl Layer {
+    /// A dense layer; `None` units are what the target needs.
     pub fn dense(units: Option<usize>, activation: &str) -> Self {
         Layer { kind: "dense".into(), units, activation: Some(activation.into()), ..Layer::default() }
     }
