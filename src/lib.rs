@@ -1,10 +1,12 @@
 //! wgrad trains neural networks with WGSL compute shaders and proves the results against a CPU reference.
 
 pub mod config;
+pub mod cpu;
 pub mod data;
 pub mod error;
-pub mod model;
+pub mod gpu;
 pub mod layers;
+pub mod model;
 pub mod ops;
 pub mod plan;
 

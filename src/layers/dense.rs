@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::model::activations::{self, Activation, IDENTITY, Output, Saves};
 use crate::model::initializers::{self, DEFAULT_SCALE, Distribution, Shape};
 use crate::ops::dense::Dense;
-use crate::ops::edge::Drop;
 use crate::ops::dense_grad::{Below, DenseGrad};
+use crate::ops::edge::Drop;
 use crate::ops::{Edge, Input};
 
 /// What the run file says about one dense layer.
@@ -31,14 +31,17 @@ pub(super) fn units(layer: &config::Layer, needed: Option<usize>) -> Result<usiz
 }
 
 /// Looks the names up. The loss applies the last layer's activation, so the layer itself has none.
-pub(super) fn resolve(layer: &config::Layer, config: &Config, index: usize, is_last: bool, features: usize, units: usize) -> Keyed<Settings> {
+pub(super) fn resolve(
+    layer: &config::Layer,
+    config: &Config,
+    index: usize,
+    is_last: bool,
+    features: usize,
+    units: usize,
+) -> Keyed<Settings> {
     let key = |field: &str| format!("model.layers[{index}].{field}");
     let name = layer.activation.as_deref().unwrap_or("identity");
-    let activation = if is_last {
-        activations::find_output(name).map(|_| &IDENTITY)
-    } else {
-        activations::find(name)
-    };
+    let activation = if is_last { activations::find_output(name).map(|_| &IDENTITY) } else { activations::find(name) };
     let activation = activation.map_err(|error| (key("activation"), error))?;
     let shape = Shape { fan_in: features, fan_out: units, scale: layer.scale.unwrap_or(DEFAULT_SCALE) };
     let (init, init_key) = match &layer.init {
@@ -74,7 +77,13 @@ pub(super) fn parameters(layer: &Layer, settings: &Settings) -> Vec<Wanted> {
     std::iter::once(weight).chain(bias).collect()
 }
 
-pub(super) fn emit(builder: &mut Builder, layer: &Layer, settings: &Settings, drop: Option<Drop>, current: Current) -> Current {
+pub(super) fn emit(
+    builder: &mut Builder,
+    layer: &Layer,
+    settings: &Settings,
+    drop: Option<Drop>,
+    current: Current,
+) -> Current {
     let name = format!("layers.{}", layer.index);
     let units = layer.units;
     let weight = builder.parameter(&format!("{name}.weight")).expect("every dense layer has a weight").clone();

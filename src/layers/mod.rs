@@ -174,7 +174,9 @@ fn resolve_loss(config: &Config, shape: &DataShape) -> Keyed<(&'static losses::L
     let name = config.model.layers[last].activation.as_deref().unwrap_or("identity");
     let key = format!("model.layers[{last}].activation");
     let output = activations::find_output(name).map_err(in_key(&key))?;
-    if matches!(loss.form, losses::Form::CrossEntropy) && ![Output::Softmax, Output::Pointwise(&IDENTITY)].contains(&output) {
+    if matches!(loss.form, losses::Form::CrossEntropy)
+        && ![Output::Softmax, Output::Pointwise(&IDENTITY)].contains(&output)
+    {
         let error = Error::data(format!("{} has softmax inside, which an output of {name} does not fit", loss.name))
             .remedy("leave the last layer's activation out, or use mse");
         return Err(in_key(&key)(error));

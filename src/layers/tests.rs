@@ -84,7 +84,8 @@ fn a_data_set_beyond_one_binding_is_gathered_block_by_block() {
 fn parameters_beyond_one_binding_are_updated_range_by_range() {
     let mut config = config(&[64, 64]);
     config.regularization.clip_norm = Some(1.0);
-    let plan = compile(&config, DataShape { rows: 10, train_rows: 10, largest_set: 10, ..shape(10, 64, 1) }, 20_000).unwrap();
+    let plan =
+        compile(&config, DataShape { rows: 10, train_rows: 10, largest_set: 10, ..shape(10, 64, 1) }, 20_000).unwrap();
     let updates = plan.train.iter().filter(|step| step.op.name() == "update").count();
     assert!(updates >= 2, "{updates}");
     assert_eq!(plan.train.iter().filter(|step| step.op.name() == "norm").count(), updates);
@@ -102,14 +103,57 @@ fn what_does_not_fit_is_refused_with_its_key_and_a_remedy() {
     let regression = shape(100, 5, 1);
     let classes = shape(100, 5, 3);
     let expected = [
-        (refusal(|c| c.model.layers[0].activation = Some("rellu".into()), regression), ("model.layers[0].activation", "unknown activation `rellu`; did you mean `relu`?")),
-        (refusal(|c| c.model.layers[0].units = None, regression), ("model.layers[0].units", "a hidden dense layer needs `units`; add for instance units = 64")),
-        (refusal(|c| c.model.layers[1].units = Some(4), classes), ("model.layers[1].units", "the last layer has 4 units, the target needs 3; write units = 3, or leave `units` of the last layer out")),
-        (refusal(|c| c.loss.name = Some("cross_entropy".into()), regression), ("loss.name", "cross_entropy needs classes; use mse, mae or huber, or task = \"classification\"")),
-        (refusal(|c| c.loss.name = Some("mean_squared".into()), regression), ("loss.name", "unknown loss `mean_squared`; known are mse, mae, huber, cross_entropy, binary_cross_entropy")),
-        (refusal(|c| c.optimizer.name = "adm".into(), regression), ("optimizer.name", "unknown optimizer `adm`; did you mean `adam`?")),
-        (refusal(|c| c.model.init = "he".into(), regression), ("model.init", "unknown initialiser `he`; known are auto, glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_normal, normal, uniform, zeros")),
-        (refusal(|c| { c.model.layers.pop(); c.model.layers.push(LayerConfig { kind: "dropout".into(), rate: Some(0.5), ..LayerConfig::default() }); }, regression), ("model.layers", "the last layer must be dense; end the list with { type = \"dense\" }")),
+        (
+            refusal(|c| c.model.layers[0].activation = Some("rellu".into()), regression),
+            ("model.layers[0].activation", "unknown activation `rellu`; did you mean `relu`?"),
+        ),
+        (
+            refusal(|c| c.model.layers[0].units = None, regression),
+            ("model.layers[0].units", "a hidden dense layer needs `units`; add for instance units = 64"),
+        ),
+        (
+            refusal(|c| c.model.layers[1].units = Some(4), classes),
+            (
+                "model.layers[1].units",
+                "the last layer has 4 units, the target needs 3; write units = 3, or leave `units` of the last layer out",
+            ),
+        ),
+        (
+            refusal(|c| c.loss.name = Some("cross_entropy".into()), regression),
+            ("loss.name", "cross_entropy needs classes; use mse, mae or huber, or task = \"classification\""),
+        ),
+        (
+            refusal(|c| c.loss.name = Some("mean_squared".into()), regression),
+            (
+                "loss.name",
+                "unknown loss `mean_squared`; known are mse, mae, huber, cross_entropy, binary_cross_entropy",
+            ),
+        ),
+        (
+            refusal(|c| c.optimizer.name = "adm".into(), regression),
+            ("optimizer.name", "unknown optimizer `adm`; did you mean `adam`?"),
+        ),
+        (
+            refusal(|c| c.model.init = "he".into(), regression),
+            (
+                "model.init",
+                "unknown initialiser `he`; known are auto, glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_normal, normal, uniform, zeros",
+            ),
+        ),
+        (
+            refusal(
+                |c| {
+                    c.model.layers.pop();
+                    c.model.layers.push(LayerConfig {
+                        kind: "dropout".into(),
+                        rate: Some(0.5),
+                        ..LayerConfig::default()
+                    });
+                },
+                regression,
+            ),
+            ("model.layers", "the last layer must be dense; end the list with { type = \"dense\" }"),
+        ),
     ];
     for ((key, message), (expected_key, expected_message)) in expected {
         assert_eq!((key.as_str(), message.as_str()), (expected_key, expected_message));

@@ -3,7 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::edge::{Drop, drop_source, drop_units, drop_words};
-use super::{Argument, Batch, Cells, Class, Immediates, Input, Op, Region, TensorId, Tile, matmul, pitch4, tiles, twins, wgsl};
+use super::{
+    Argument, Batch, Cells, Class, Immediates, Input, Op, Region, TensorId, Tile, matmul, pitch4, tiles, twins, wgsl,
+};
 use crate::model::activations::{Activation, Saves};
 use crate::model::real::{Operand, Real};
 
@@ -42,7 +44,14 @@ impl Dense {
         let y = &mut y[..count * self.units];
         let weight = cells.read(self.weight);
         self.input.with_rows(cells, batch, |x| {
-            T::matmul(count, features, self.units, Operand::rows(x, features), Operand::transposed(&weight, features), y);
+            T::matmul(
+                count,
+                features,
+                self.units,
+                Operand::rows(x, features),
+                Operand::transposed(&weight, features),
+                y,
+            );
         });
         if let Some(bias) = self.bias {
             let bias = cells.read(bias);
@@ -73,7 +82,8 @@ impl Op for Dense {
 
     fn sources(&self, class: Class) -> Vec<String> {
         vec![
-            wgsl!("ops/dense.wgsl"), wgsl!("lib/columns.wgsl"),
+            wgsl!("ops/dense.wgsl"),
+            wgsl!("lib/columns.wgsl"),
             matmul(class, "part"),
             self.input.source(),
             if self.bias.is_some() { wgsl!("lib/bias.wgsl") } else { wgsl!("lib/bias_none.wgsl") },

@@ -4,7 +4,10 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::edge::drop_words;
-use super::{Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Region, TensorId, Tile, matmul, pitch4, tiles, twins, wgsl};
+use super::{
+    Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Region, TensorId, Tile, matmul, pitch4, tiles, twins,
+    wgsl,
+};
 use crate::model::real::{Operand, Real};
 
 /// dz `[count, units]`, x `[count, features]`, W and dW `[units, features]`, db `[units]`, dx `[count, features]`.
@@ -85,7 +88,12 @@ impl Op for DenseGrad {
     }
 
     fn sources(&self, class: Class) -> Vec<String> {
-        let mut sources = vec![wgsl!("ops/dense_grad.wgsl"), wgsl!("lib/columns.wgsl"), matmul(class, "weights"), self.input.source()];
+        let mut sources = vec![
+            wgsl!("ops/dense_grad.wgsl"),
+            wgsl!("lib/columns.wgsl"),
+            matmul(class, "weights"),
+            self.input.source(),
+        ];
         sources.push(match self.bias_gradient {
             Some(_) => wgsl!("lib/bias_gradient.wgsl"),
             None => wgsl!("lib/bias_gradient_none.wgsl"),

@@ -9,7 +9,10 @@ use crate::model::real::Real;
 pub enum Encoding {
     F32,
     /// x = scale·byte + shift.
-    U8 { scale: f32, shift: f32 },
+    U8 {
+        scale: f32,
+        shift: f32,
+    },
 }
 
 /// The rows a layer reads, `[count, features]`.

@@ -17,7 +17,7 @@ pub mod norm;
 pub mod tensors;
 pub mod update;
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Pod;
 
 use crate::model::real::Tracked;
 pub use edge::Edge;

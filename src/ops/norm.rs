@@ -4,7 +4,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::update::{Parameter, Penalty};
-use super::{Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
+use super::{
+    Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, twins, wgsl,
+};
 use crate::model::real::Real;
 
 /// Workgroups, and so partial sums, of one `norm`.

@@ -53,7 +53,10 @@ impl Plan {
                 for other in &arguments[..i] {
                     let shared = self.bound(other.binding).into_iter().any(|b| buffer(b) == buffer(id));
                     if shared && (argument.access == Access::Read) != (other.access == Access::Read) {
-                        return defect(format!("binds the buffer of {} for reading and for writing", self.tensor(id).name));
+                        return defect(format!(
+                            "binds the buffer of {} for reading and for writing",
+                            self.tensor(id).name
+                        ));
                     }
                 }
             }
@@ -154,6 +157,9 @@ mod tests {
     fn a_tensor_beyond_one_binding_is_named_with_its_bytes() {
         let plan = plan(&[8, 4], shape(20, 5, 3));
         let message = plan.check(100).unwrap_err().to_string();
-        assert!(message.contains("layers.0.weight needs one binding of 256 bytes (8 × 5 numbers), the device allows 100"), "{message}");
+        assert!(
+            message.contains("layers.0.weight needs one binding of 256 bytes (8 × 5 numbers), the device allows 100"),
+            "{message}"
+        );
     }
 }

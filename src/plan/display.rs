@@ -7,13 +7,25 @@ use crate::ops::Access;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} parameters, batches of {} rows, {} on the device", grouped(self.parameter_count() as u64), self.batch_size, bytes(self.device_bytes()))?;
+        writeln!(
+            f,
+            "{} parameters, batches of {} rows, {} on the device",
+            grouped(self.parameter_count() as u64),
+            self.batch_size,
+            bytes(self.device_bytes())
+        )?;
         writeln!(f, "\ntensors")?;
         let width = self.tensors.iter().map(|t| t.name.len()).max().unwrap_or(0);
         for tensor in &self.tensors {
             let shape = format!("[{}, {}]", tensor.rows, tensor.columns);
             let role = role_name(tensor.role);
-            writeln!(f, "  {:width$}  {role:<11}  {:?}  {shape:<16}  {:>10}", tensor.name, tensor.element, bytes(tensor.bytes()))?;
+            writeln!(
+                f,
+                "  {:width$}  {role:<11}  {:?}  {shape:<16}  {:>10}",
+                tensor.name,
+                tensor.element,
+                bytes(tensor.bytes())
+            )?;
         }
         for (title, phase) in [("training step", Phase::Train), ("evaluation step", Phase::Evaluate)] {
             let steps = self.steps(phase);

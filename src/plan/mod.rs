@@ -7,6 +7,7 @@ mod display;
 mod executor;
 
 pub use check::MAX_BINDINGS;
+pub use display::{bytes, grouped};
 pub use executor::{Counts, DeviceInfo, Executor, Reference, Values};
 
 use crate::model::initializers::Distribution;

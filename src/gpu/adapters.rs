@@ -1,0 +1,161 @@
+//! The adapters of this machine, and the one that a `--device` names.
+
+use crate::error::{Error, Result, suggestion};
+use crate::ops::Class;
+use crate::plan::DeviceInfo;
+
+use super::executor::Device;
+
+/// An adapter as `wgrad devices` lists it.
+#[derive(Debug, Clone)]
+pub struct Adapter {
+    pub(super) inner: wgpu::Adapter,
+    pub index: usize,
+    pub name: String,
+    /// vulkan, metal or dx12.
+    pub backend: String,
+    pub driver: String,
+    /// discrete gpu, integrated gpu, virtual gpu, cpu or other.
+    pub kind: &'static str,
+    pub class: Class,
+}
+
+/// Which adapter is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// The best one, a software one too.
+    Best,
+    Index(usize),
+    /// Part of a name, in any case.
+    Name(String),
+}
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    // Validation layers and debug names cost start-up time and are for people who ask by wgpu's own variables.
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+    wgpu::Instance::new(descriptor.with_env())
+}
+
+/// Every adapter, the best first: discrete, integrated and virtual GPUs, then software.
+///
+/// # Errors
+/// [`Error::Device`] if `WGPU_ADAPTER_NAME` names none of them.
+pub fn adapters() -> Result<Vec<Adapter>> {
+    let found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
+    let low_power = std::env::var("WGPU_POWER_PREF").is_ok_and(|value| value.eq_ignore_ascii_case("low"));
+    let rank = |adapter: &wgpu::Adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => usize::from(low_power),
+        wgpu::DeviceType::IntegratedGpu => usize::from(!low_power),
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    };
+    let mut found: Vec<wgpu::Adapter> =
+        found.into_iter().filter(|adapter| adapter.features().contains(wgpu::Features::IMMEDIATES)).collect();
+    found.sort_by_key(rank);
+    let mut adapters: Vec<Adapter> = found.into_iter().map(describe).collect();
+    if let Ok(wanted) = std::env::var("WGPU_ADAPTER_NAME") {
+        adapters.retain(|adapter| adapter.name.to_lowercase().contains(&wanted.to_lowercase()));
+        if adapters.is_empty() {
+            return Err(Error::device(format!("no adapter's name contains `{wanted}`"))
+                .at("WGPU_ADAPTER_NAME")
+                .remedy("unset it and see `wgrad devices`"));
+        }
+    }
+    for (index, adapter) in adapters.iter_mut().enumerate() {
+        adapter.index = index;
+    }
+    Ok(adapters)
+}
+
+fn describe(inner: wgpu::Adapter) -> Adapter {
+    let info = inner.get_info();
+    let (kind, class) = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => ("discrete gpu", Class::Hardware),
+        wgpu::DeviceType::IntegratedGpu => ("integrated gpu", Class::Hardware),
+        wgpu::DeviceType::VirtualGpu => ("virtual gpu", Class::Hardware),
+        wgpu::DeviceType::Cpu => ("software", Class::Software),
+        wgpu::DeviceType::Other => ("other", Class::Hardware),
+    };
+    let driver = format!("{} {}", info.driver, info.driver_info).trim().to_owned();
+    Adapter { inner, index: 0, name: info.name.clone(), backend: info.backend.to_string(), driver, kind, class }
+}
+
+impl Adapter {
+    pub fn is_software(&self) -> bool {
+        self.class == Class::Software
+    }
+
+    /// What results say about where they come from.
+    pub fn info(&self) -> DeviceInfo {
+        DeviceInfo {
+            device: "gpu",
+            adapter: format!("{} ({})", self.name, self.backend),
+            driver: self.driver.clone(),
+            software: self.is_software(),
+        }
+    }
+
+    /// The limits that decide what fits, by name.
+    pub fn limits(&self) -> Vec<(&'static str, u64)> {
+        let limits = self.inner.limits();
+        vec![
+            ("max_buffer_size", limits.max_buffer_size),
+            ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
+            ("max_storage_buffers_per_shader_stage", limits.max_storage_buffers_per_shader_stage.into()),
+            ("max_compute_workgroup_storage_size", limits.max_compute_workgroup_storage_size.into()),
+            ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup.into()),
+            ("max_compute_workgroups_per_dimension", limits.max_compute_workgroups_per_dimension.into()),
+            ("max_immediate_size", limits.max_immediate_size.into()),
+        ]
+    }
+
+    /// The features that wgrad has a use for.
+    pub fn features(&self) -> Vec<&'static str> {
+        let features = self.inner.features();
+        let known = [
+            ("immediates", wgpu::Features::IMMEDIATES),
+            ("timestamp_query", wgpu::Features::TIMESTAMP_QUERY),
+            ("subgroup", wgpu::Features::SUBGROUP),
+            ("shader_f16", wgpu::Features::SHADER_F16),
+            ("pipeline_cache", wgpu::Features::PIPELINE_CACHE),
+        ];
+        known.into_iter().filter(|(_, feature)| features.contains(*feature)).map(|(name, _)| name).collect()
+    }
+}
+
+/// Opens the selected adapter.
+///
+/// # Errors
+/// [`Error::Device`] if there is none, or none of that name or index.
+pub fn open(selector: &Selector) -> Result<Device> {
+    let adapters = adapters()?;
+    if adapters.is_empty() {
+        return Err(Error::device("no Vulkan, Metal or DX12 adapter was found")
+            .remedy("use --device cpu, or install a driver (Debian and Ubuntu: mesa-vulkan-drivers)"));
+    }
+    let names: Vec<&str> = adapters.iter().map(|adapter| adapter.name.as_str()).collect();
+    let chosen = match selector {
+        Selector::Best => adapters.first(),
+        Selector::Index(index) => adapters.get(*index),
+        Selector::Name(part) => {
+            adapters.iter().find(|adapter| adapter.name.to_lowercase().contains(&part.to_lowercase()))
+        }
+    };
+    match (chosen, selector) {
+        (Some(adapter), _) => Device::open(adapter),
+        (None, Selector::Index(index)) => Err(Error::device(format!("there is no adapter {index}"))
+            .at("--device")
+            .remedy(format!("the adapters are 0 to {}: see `wgrad devices`", adapters.len() - 1))),
+        (None, Selector::Name(part)) => {
+            let near = suggestion(part, ["auto", "cpu", "gpu"]);
+            let hint = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            Err(Error::device(format!("no adapter's name contains `{part}`"))
+                .at("--device")
+                .remedy(format!("{hint}found: {}", names.join(", "))))
+        }
+        (None, Selector::Best) => unreachable!("the list is not empty"),
+    }
+}

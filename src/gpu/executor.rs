@@ -1,0 +1,384 @@
+//! Runs a plan on an adapter: kernels and bind groups are made once, many steps go into one submit.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::adapters::Adapter;
+use super::kernel::Kernel;
+use super::memory::{CANARY, Memory, pad, row_bytes};
+use crate::error::{Error, Result};
+use crate::ops::{Batch, Class, TensorId};
+use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Step, Values, bytes};
+
+/// An opened adapter. Clones share it.
+#[derive(Clone)]
+pub struct Device {
+    inner: wgpu::Device,
+    queue: wgpu::Queue,
+    info: DeviceInfo,
+    class: Class,
+    /// The first error that no call returned: lost device, failed validation, memory.
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl Device {
+    /// Opens an adapter with its own limits.
+    pub(super) fn open(adapter: &Adapter) -> Result<Self> {
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_features: wgpu::Features::IMMEDIATES,
+            required_limits: adapter.inner.limits(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let (inner, queue) = pollster::block_on(adapter.inner.request_device(&descriptor)).map_err(|error| {
+            Error::device(format!("{} could not be opened: {error}", adapter.name)).remedy("use --device cpu")
+        })?;
+        let failure = Arc::new(Mutex::new(None));
+        let note = |failure: &Arc<Mutex<Option<String>>>, what: String| {
+            failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(what);
+        };
+        let uncaptured = failure.clone();
+        inner.on_uncaptured_error(Arc::new(move |error| note(&uncaptured, error.to_string())));
+        let lost = failure.clone();
+        inner.set_device_lost_callback(move |reason, message| {
+            note(&lost, format!("the device was lost ({reason:?}) {message}"))
+        });
+        Ok(Device { inner, queue, info: adapter.info(), class: adapter.class, failure })
+    }
+
+    /// The largest tensor a kernel can be shown, in bytes.
+    pub fn max_binding(&self) -> u64 {
+        let limits = self.inner.limits();
+        // Bindings end at 2 GiB whatever the adapter says.
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min((1 << 31) - 256) / 256 * 256
+    }
+
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// The first error that happened behind a call's back.
+    fn failure(&self) -> Result<()> {
+        match self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_deref() {
+            Some(what) => Err(Error::device(what.lines().map(str::trim).collect::<Vec<_>>().join(" "))
+                .at(&self.info.adapter)
+                .remedy("use --device cpu, or try again")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How an executor is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Keeps the device's own bounds checks in the kernels; slow, for tests.
+    pub checked: bool,
+    /// Runs the kernels for another class of device than this one; for tests.
+    pub class: Option<Class>,
+}
+
+/// A step with what the device needs to run it.
+struct Prepared {
+    kernel: Arc<Kernel>,
+    bind_group: wgpu::BindGroup,
+}
+
+/// Runs one plan on one device.
+pub struct GpuExecutor {
+    device: Device,
+    plan: Arc<Plan>,
+    memory: Memory,
+    train: Vec<Prepared>,
+    evaluate: Vec<Prepared>,
+    /// What reads are copied to; grows to the largest read.
+    staging: Option<wgpu::Buffer>,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    counts: Counts,
+}
+
+/// Submits that wait on the device at once.
+const MAX_IN_FLIGHT: usize = 3;
+
+/// Work of one submit: about 50 ms on a slow GPU of 500 GFLOP/s, a second on a software adapter.
+const SUBMIT_FLOPS: u64 = 25_000_000_000;
+
+/// Steps of one submit, so that recording runs ahead of the device and not far ahead.
+const SUBMIT_STEPS: usize = 2048;
+
+/// How long a wait may take before the device counts as hung.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Bytes written in one piece, which bounds the driver's staging memory.
+const WRITE_BYTES: u64 = 16 << 20;
+
+/// Workgroups a dispatch may have along one dimension.
+const MAX_GROUPS: u64 = 65_535;
+
+impl GpuExecutor {
+    /// Allocates every tensor and compiles every kernel of the plan.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device has not got the memory or refuses a kernel.
+    pub fn new(device: &Device, plan: Arc<Plan>, options: Options) -> Result<Self> {
+        plan.check(device.max_binding())?;
+        let memory = Memory::new(&device.inner, &device.queue, &plan)?;
+        let class = options.class.unwrap_or(device.class);
+        let mut kernels = HashMap::new();
+        let mut prepare = |steps: &[Step]| -> Result<Vec<Prepared>> {
+            steps.iter().map(|step| prepare(device, &memory, step, class, options.checked, &mut kernels)).collect()
+        };
+        let (train, evaluate) = (prepare(&plan.train)?, prepare(&plan.evaluate)?);
+        device.failure()?;
+        let counts = Counts { allocations: memory.buffers.len() as u64, ..Counts::default() };
+        Ok(GpuExecutor {
+            device: device.clone(),
+            plan,
+            memory,
+            train,
+            evaluate,
+            staging: None,
+            in_flight: VecDeque::new(),
+            counts,
+        })
+    }
+
+    fn record(&mut self, pass: &mut wgpu::ComputePass, phase: Phase, steps: Range<usize>, batch: &Batch) -> Result<()> {
+        let prepared = if phase == Phase::Train { &self.train } else { &self.evaluate };
+        for i in steps {
+            let op = &self.plan.steps(phase)[i].op;
+            let Prepared { kernel, bind_group } = &prepared[i];
+            let groups = op.workgroups(batch, kernel.layout.tile);
+            let (x, y) = (groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS));
+            if groups == 0 || y > MAX_GROUPS {
+                return Err(Error::internal(format!("{} asks for {groups} workgroups", op.name())));
+            }
+            pass.set_pipeline(&kernel.pipeline);
+            pass.set_bind_group(0, bind_group, &[]);
+            pass.set_immediates(0, op.immediates(batch).bytes());
+            pass.dispatch_workgroups(x as u32, y as u32, 1);
+            self.counts.dispatches += 1;
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, phase: Phase, steps: Range<usize>, batches: &[Batch]) -> Result<()> {
+        let mut encoder = self.device.inner.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        for batch in batches {
+            self.record(&mut pass, phase, steps.clone(), batch)?;
+        }
+        drop(pass);
+        self.in_flight.push_back(self.device.queue.submit([encoder.finish()]));
+        self.counts.submits += 1;
+        // Without a poll nothing that the submit used is ever freed.
+        self.device.inner.poll(wgpu::PollType::Poll).map_err(|error| self.hung(&error))?;
+        if self.in_flight.len() > MAX_IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            self.wait_for(oldest)?;
+        }
+        self.device.failure()
+    }
+
+    fn wait_for(&mut self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: Some(PATIENCE) };
+        self.device.inner.poll(wait).map_err(|error| self.hung(&error))?;
+        self.device.failure()
+    }
+
+    fn hung(&self, error: &wgpu::PollError) -> Error {
+        let _ = self.device.failure();
+        Error::device(format!("the device did not answer within {} s: {error}", PATIENCE.as_secs()))
+            .at(&self.device.info.adapter)
+            .remedy("use --device cpu, or smaller layers and batches")
+    }
+
+    /// Copies bytes of a buffer to the host.
+    fn download(&mut self, buffer: usize, range: Range<u64>) -> Result<Vec<u8>> {
+        let size = range.end - range.start;
+        if self.staging.as_ref().is_none_or(|staging| staging.size() < size) {
+            self.staging = Some(self.device.inner.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("staging"),
+                size: size.next_power_of_two(),
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }));
+            self.counts.allocations += 1;
+        }
+        let staging = self.staging.clone().ok_or_else(|| Error::internal("the staging buffer was just made"))?;
+        let mut encoder = self.device.inner.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&self.memory.buffers[buffer], range.start, &staging, 0, size);
+        self.device.queue.submit([encoder.finish()]);
+        let slice = staging.slice(..size);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        slice.map_async(wgpu::MapMode::Read, move |result| {
+            // The receiver is gone only if the wait below has failed.
+            let _ = sender.send(result);
+        });
+        self.in_flight.clear();
+        self.wait_for(None)?;
+        let mapped = receiver.try_recv().is_ok_and(|result| result.is_ok());
+        let view = slice.get_mapped_range().ok().filter(|_| mapped);
+        let bytes = view.map(|view| view.to_vec()).ok_or_else(|| {
+            Error::device("the results could not be read back").at(&self.device.info.adapter).remedy("use --device cpu")
+        })?;
+        staging.unmap();
+        self.counts.bytes_read += size;
+        Ok(bytes)
+    }
+
+    /// Writes padded rows piece by piece.
+    fn upload<E: bytemuck::Pod + Default>(&mut self, tensor: TensorId, first: usize, values: &[E]) -> Result<()> {
+        let (columns, row_bytes) = (self.plan.tensor(tensor).columns, row_bytes(self.plan.tensor(tensor)));
+        let place = self.memory.places[tensor.0].clone();
+        let rows_a_piece = (WRITE_BYTES / row_bytes).max(1) as usize;
+        let mut offset = place.offset + first as u64 * row_bytes;
+        for piece in values.chunks(rows_a_piece * columns) {
+            let padded = pad(piece, columns);
+            let raw: &[u8] = bytemuck::cast_slice(&padded);
+            if offset + raw.len() as u64 > place.offset + place.size {
+                return Err(Error::internal(format!("{} is written past its end", self.plan.tensor(tensor).name)));
+            }
+            self.device.queue.write_buffer(&self.memory.buffers[place.buffer], offset, raw);
+            offset += raw.len() as u64;
+            self.counts.bytes_written += raw.len() as u64;
+            if values.len() > rows_a_piece * columns {
+                // A large data set goes up piece by piece: the next piece may reuse this one's staging memory.
+                self.device.queue.submit([]);
+                self.wait_for(None)?;
+            }
+        }
+        self.device.failure()
+    }
+}
+
+fn prepare(
+    device: &Device,
+    memory: &Memory,
+    step: &Step,
+    class: Class,
+    checked: bool,
+    kernels: &mut HashMap<String, Arc<Kernel>>,
+) -> Result<Prepared> {
+    let source = step.op.sources(class).join("\n");
+    let kernel = match kernels.get(&source) {
+        Some(kernel) => kernel.clone(),
+        None => {
+            let kernel = Arc::new(Kernel::compile(&device.inner, step.op.name(), &source, checked)?);
+            kernels.insert(source, kernel.clone());
+            kernel
+        }
+    };
+    let arguments = step.op.arguments();
+    if arguments.len() != kernel.layout.bindings.len() {
+        let (shader, op) = (kernel.layout.bindings.len(), arguments.len());
+        return Err(Error::internal(format!("{} has {op} arguments, its shader {shader} bindings", step.label)));
+    }
+    let entries: Vec<wgpu::BindGroupEntry> = (kernel.layout.bindings.iter().zip(&arguments))
+        .map(|(&(binding, _), argument)| wgpu::BindGroupEntry {
+            binding,
+            resource: wgpu::BindingResource::Buffer(memory.binding(argument.binding)),
+        })
+        .collect();
+    let bind_group = device.inner.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(&step.label),
+        layout: &kernel.group_layout,
+        entries: &entries,
+    });
+    Ok(Prepared { kernel, bind_group })
+}
+
+impl Executor for GpuExecutor {
+    fn info(&self) -> &DeviceInfo {
+        &self.device.info
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn write(&mut self, tensor: TensorId, first: usize, values: Values) -> Result<()> {
+        match values {
+            Values::F32(values) => self.upload(tensor, first, values),
+            Values::U32(values) => self.upload(tensor, first, values),
+            Values::U8(values) => self.upload(tensor, first, values),
+        }
+    }
+
+    fn read(&mut self, tensor: TensorId, rows: Range<usize>) -> Result<Vec<f32>> {
+        let (columns, row_bytes) = (self.plan.tensor(tensor).columns, row_bytes(self.plan.tensor(tensor)));
+        let element = self.plan.tensor(tensor).element;
+        let place = self.memory.places[tensor.0].clone();
+        let range = place.offset + rows.start as u64 * row_bytes..place.offset + rows.end as u64 * row_bytes;
+        if range.is_empty() || range.end > place.offset + place.size {
+            return Err(Error::internal(format!("rows {rows:?} of {} do not exist", self.plan.tensor(tensor).name)));
+        }
+        let raw = self.download(place.buffer, range)?;
+        let mut values = Vec::with_capacity(rows.len() * columns);
+        for row in raw.chunks_exact(row_bytes as usize) {
+            match element {
+                Element::U8 => values.extend(row[..columns].iter().map(|&byte| f32::from(byte))),
+                Element::U32 => values.extend(words(&row[..4 * columns]).map(|word| word as f32)),
+                Element::F32 => values.extend(words(&row[..4 * columns]).map(f32::from_bits)),
+            }
+        }
+        Ok(values)
+    }
+
+    fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()> {
+        let steps = 0..self.plan.steps(phase).len();
+        let flops = batches.first().map_or(0, |batch| self.plan.steps(phase).iter().map(|s| s.op.flops(batch)).sum());
+        let most = (SUBMIT_FLOPS / flops.max(1)).clamp(1, (SUBMIT_STEPS / steps.len().max(1)) as u64);
+        for batches in batches.chunks(most as usize) {
+            self.submit(phase, steps.clone(), batches)?;
+        }
+        Ok(())
+    }
+
+    fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()> {
+        self.submit(phase, step..step + 1, std::slice::from_ref(batch))
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        self.in_flight.clear();
+        self.wait_for(None)
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn overwritten(&mut self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        let last = |places: &[super::memory::Place], buffer: usize| {
+            places.iter().filter(|place| place.buffer == buffer).map(|place| place.canaries.end).max().unwrap_or(0)
+        };
+        for buffer in 0..self.memory.buffers.len() {
+            // One read a buffer, and of large ones with a single tensor only the end.
+            let members: Vec<usize> =
+                (0..self.memory.places.len()).filter(|&i| self.memory.places[i].buffer == buffer).collect();
+            let start = if members.len() == 1 { self.memory.places[members[0]].canaries.start } else { 0 };
+            let raw = self.download(buffer, start..last(&self.memory.places, buffer))?;
+            for i in members {
+                let Range { start: from, end: to } = self.memory.places[i].canaries;
+                if words(&raw[(from - start) as usize..(to - start) as usize]).any(|word| word != CANARY) {
+                    names.push(self.plan.tensors[i].name.clone());
+                }
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// Little-endian words, as every device that wgpu runs on stores them.
+fn words(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+}
+
+impl std::fmt::Debug for GpuExecutor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GpuExecutor({}, {})", self.device.info.adapter, bytes(self.plan.device_bytes()))
+    }
+}

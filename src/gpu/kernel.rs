@@ -1,0 +1,109 @@
+//! From WGSL files to a pipeline: joins them, reads bindings, tile and workgroup size from the module, and compiles.
+
+use naga::front::wgsl;
+
+use crate::error::{Error, Result};
+use crate::ops::{Access, Tile};
+
+/// What a shader says about itself.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Binding number and whether the kernel writes to it, by binding number.
+    pub bindings: Vec<(u32, Access)>,
+    pub tile: Tile,
+    /// Bytes of `Params`.
+    pub immediates: u32,
+}
+
+/// Reads a joined shader.
+///
+/// # Errors
+/// [`Error::Internal`] with naga's message: the shaders are part of wgrad (or of the program that adds its own).
+pub fn layout_of(source: &str) -> Result<Layout> {
+    let module = wgsl::parse_str(source).map_err(|error| {
+        Error::internal(format!("a shader does not parse: {}", error.emit_to_string(source).trim()))
+    })?;
+    let mut bindings = Vec::new();
+    let mut immediates = 0;
+    for (_, variable) in module.global_variables.iter() {
+        match (variable.space, &variable.binding) {
+            (naga::AddressSpace::Storage { access }, Some(binding)) => {
+                let writes = access.contains(naga::StorageAccess::STORE);
+                bindings.push((binding.binding, if writes { Access::Update } else { Access::Read }));
+            }
+            (naga::AddressSpace::Immediate, _) => {
+                immediates = module.types[variable.ty].inner.size(module.to_ctx());
+            }
+            _ => {}
+        }
+    }
+    bindings.sort_by_key(|(binding, _)| *binding);
+    let entry = module.entry_points.first().ok_or_else(|| Error::internal("a shader has no entry point"))?;
+    let threads = entry.workgroup_size.iter().product();
+    let constant = |name: &str| {
+        let found = module.constants.iter().find(|(_, constant)| constant.name.as_deref() == Some(name));
+        found.and_then(|(_, constant)| match module.global_expressions[constant.init] {
+            naga::Expression::Literal(naga::Literal::U32(value)) => Some(value),
+            _ => None,
+        })
+    };
+    let tile =
+        Tile { threads, rows: constant("TILE_ROWS").unwrap_or(1), columns: constant("TILE_COLUMNS").unwrap_or(1) };
+    Ok(Layout { bindings, tile, immediates })
+}
+
+/// A compiled shader.
+#[derive(Debug)]
+pub struct Kernel {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) group_layout: wgpu::BindGroupLayout,
+    pub layout: Layout,
+}
+
+impl Kernel {
+    /// Compiles a joined shader. `checked` keeps the device's own bounds checks, which cost 1.5 to 100 times the speed;
+    /// tests run every kernel both ways.
+    pub(super) fn compile(device: &wgpu::Device, name: &str, source: &str, checked: bool) -> Result<Self> {
+        let layout = layout_of(source)?;
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
+        let checks =
+            if checked { wgpu::ShaderRuntimeChecks::checked() } else { wgpu::ShaderRuntimeChecks::unchecked() };
+        // SAFETY: the shaders index by sizes that the plan's check and the ops' grids keep within their tensors; the
+        // kernel tests run each of them with checks on and with canaries around every tensor.
+        let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
+        let entries: Vec<wgpu::BindGroupLayoutEntry> = layout
+            .bindings
+            .iter()
+            .map(|&(binding, access)| wgpu::BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: wgpu::BufferBindingType::Storage { read_only: access == Access::Read },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let group_layout =
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(name),
+            bind_group_layouts: &[Some(&group_layout)],
+            immediate_size: layout.immediates.next_multiple_of(4),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: None,
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &[],
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Ok(Kernel { pipeline, group_layout, layout })
+    }
+}

@@ -1,0 +1,10 @@
+//! The GPU executor and everything that names wgpu or naga. It knows the plan and the op trait, never a concrete op.
+
+mod adapters;
+mod executor;
+mod kernel;
+mod memory;
+
+pub use adapters::{Adapter, Selector, adapters, open};
+pub use executor::{Device, GpuExecutor, Options};
+pub use kernel::{Kernel, layout_of};
