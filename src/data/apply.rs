@@ -166,6 +166,9 @@ impl Preprocessing {
                 .at(&images.place)
                 .remedy("give data of the same kind as in training"));
         }
+        if need_targets {
+            images.check_labels()?;
+        }
         let targets = Some(std::mem::take(&mut images.targets)).filter(|found| found.len() == self.targets.len());
         let place = |row: usize, _: usize| format!("{}: label {row}", images.place);
         let targets = self.encode_targets(targets, need_targets, &place)?;

@@ -51,22 +51,18 @@ impl Sheet {
             .delimiter(self.delimiter)
             .from_reader(text.as_bytes());
         let mut record = ::csv::StringRecord::new();
-        let mut result = Ok(true);
         let mut header_at = None;
-        loop {
+        let result = loop {
             let start = reader.position().byte() as usize;
             match reader.read_record(&mut record) {
                 Ok(true) => {}
-                other => {
-                    result = other;
-                    break;
-                }
+                other => break other,
             }
             // A line of blanks is a blank line, unless the table has a single column.
             if record.iter().all(|cell| cell.trim().is_empty()) && record.len() == 1 && self.names.len() != 1 {
                 continue;
             }
-            let start = start + text[start..].bytes().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            let start = start + text.bytes().skip(start).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             if header_at.is_none() {
                 header_at = Some(start);
                 self.names = record.iter().map(|name| name.trim().to_string()).collect();
@@ -81,7 +77,7 @@ impl Sheet {
                 self.cells.push_str(cell.trim());
                 self.ends.push(self.cells.len());
             }
-        }
+        };
         self.text = text;
         result
             .map_err(|error| Error::data(format!("is not a table: {error}")).at(&self.file).remedy("save it as CSV"))?;

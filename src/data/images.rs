@@ -1,6 +1,7 @@
 //! Grey images with their labels, as IDX, NPZ and the built-in digits deliver them. Knows no format.
 
 use super::table::Column;
+use crate::error::{Error, Result};
 
 pub(super) struct Images {
     /// The file or folder, as the user named it.
@@ -23,5 +24,17 @@ impl Images {
 
     pub fn rows(&self) -> usize {
         self.values.len() / self.pixels().max(1)
+    }
+
+    /// Refuses a missing label.
+    pub fn check_labels(&self) -> Result<()> {
+        for column in &self.targets {
+            if let Some(row) = (0..column.values.len()).find(|&row| column.values.is_missing(row)) {
+                return Err(Error::data(format!("the target \"{}\" is missing for image {row}", column.name))
+                    .at(&self.place)
+                    .remedy("fill it in, or leave the image out"));
+            }
+        }
+        Ok(())
     }
 }

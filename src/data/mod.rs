@@ -5,8 +5,10 @@ mod apply;
 mod cells;
 mod csv;
 mod digits;
+mod frame;
 mod idx;
 mod images;
+mod npy;
 mod npz;
 mod prepare;
 mod preprocessing;
@@ -15,6 +17,7 @@ mod source;
 mod split;
 mod table;
 mod target;
+mod zip;
 
 pub use apply::Encoded;
 pub use prepare::load;

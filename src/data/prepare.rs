@@ -1,21 +1,16 @@
 //! From what a reader delivers to a data set: choose columns, deal with missing values, infer the task, split, fit,
 //! encode. Knows no format.
 
+use super::frame::{self, Frame};
 use super::images::Images;
 use super::preprocessing::{self, ColumnCoding, Fit, ImageCoding, Inputs, Preprocessing};
-use super::select::{self, Selection};
 use super::source::{self, Content, Raw};
 use super::split::{self, Split};
 use super::table::{Column, Tabular, Values};
 use super::target::{self, Decision, TargetCoding};
 use super::{Dataset, Features, idx};
-use crate::config::{self, Missing, Task};
+use crate::config::{self, Task};
 use crate::error::{Error, Result};
-
-/// A text column of more different words than this would only be learnt by heart: names, tickets, ids.
-const MOST_CATEGORIES: usize = 100;
-/// So would one of fewer, when most rows have a word of their own.
-const FEW_CATEGORIES: usize = 10;
 
 /// Loads, splits, fits the preprocessing on the training rows, encodes.
 pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
@@ -43,30 +38,6 @@ struct Head {
     checksum: String,
 }
 
-/// The columns in use, with the table's numbers of their rows and columns for messages.
-struct Frame<'a> {
-    table: &'a dyn Tabular,
-    features: Vec<Column>,
-    targets: Vec<Column>,
-    selection: Selection,
-    /// None: all rows are there.
-    kept: Option<Vec<u32>>,
-}
-
-impl Frame<'_> {
-    fn rows(&self) -> usize {
-        self.targets[0].values.len()
-    }
-
-    fn place(&self, row: usize, column: usize) -> String {
-        self.table.place(self.kept.as_ref().map_or(row, |kept| kept[row] as usize), column)
-    }
-
-    fn place_of_target(&self, row: usize, number: usize) -> String {
-        self.place(row, self.selection.targets[number])
-    }
-}
-
 fn from_table(table: &dyn Tabular, raw: &Raw, options: &config::Data, seed: u64) -> Result<Dataset> {
     if u32::try_from(table.rows()).is_err() {
         return Err(Error::data(format!("{} rows are too many", table.rows()))
@@ -74,8 +45,8 @@ fn from_table(table: &dyn Tabular, raw: &Raw, options: &config::Data, seed: u64)
             .remedy("split the file"));
     }
     let mut notes = table.notes();
-    let mut frame = read_frame(table, options, &mut notes)?;
-    settle_missing(&mut frame, options.missing, &mut notes)?;
+    let mut frame = frame::read_frame(table, options, &mut notes)?;
+    frame::settle_missing(&mut frame, options.missing, &mut notes)?;
     let place = |row: usize, number: usize| frame.place_of_target(row, number);
     let decision = target::decide(&frame.targets, options.task, table.file(), &place, &mut notes)?;
     let split = split_rows(frame.rows(), &frame.targets, &decision, None, options, seed, &place, &mut notes)?;
@@ -112,25 +83,26 @@ fn from_images(images: Images, head: Head, options: &config::Data, seed: u64) ->
     if images.targets.is_empty() {
         return Err(idx::no_labels(&images.place));
     }
+    images.check_labels()?;
     if u32::try_from(rows).is_err() {
         return Err(Error::data(format!("{rows} images are too many")).at(&images.place).remedy("split the files"));
     }
     let mut notes = Vec::new();
-    let place = |row: usize, _: usize| format!("{}: label {row}", images.place);
-    let decision = target::decide(&images.targets, options.task, &images.place, &place, &mut notes)?;
+    let file = images.place.clone();
+    let place = |row: usize, _: usize| format!("{file}: label {row}");
+    let decision = target::decide(&images.targets, options.task, &file, &place, &mut notes)?;
     let split = split_rows(rows, &images.targets, &decision, images.test_from, options, seed, &place, &mut notes)?;
     let coding = fit_image(&images, &split.train, options.standardize);
-    let targets = images.targets.clone();
     let features = Features::U8 {
         columns: images.pixels(),
         scale: coding.scale,
         shift: coding.shift,
         height: images.height,
         width: images.width,
-        values: images.values.clone(),
+        values: images.values,
     };
     let ready = Ready { head, features, inputs: Inputs::Image(coding), rows, split, decision, notes };
-    finish(ready, &targets, options, &place)
+    finish(ready, &images.targets, options, &place)
 }
 
 /// All but the targets.
@@ -183,103 +155,6 @@ fn finish(ready: Ready, targets: &[Column], options: &config::Data, place: targe
         checksum: head.checksum,
         source: head.source,
     })
-}
-
-/// Reads the columns in use and leaves out those that carry nothing.
-fn read_frame<'a>(table: &'a dyn Tabular, options: &config::Data, notes: &mut Vec<String>) -> Result<Frame<'a>> {
-    let mut selection = select::select(table, options, notes)?;
-    let keep_words = options.task != Some(Task::Regression);
-    let targets: Vec<Column> =
-        selection.targets.iter().map(|&column| table.infer(column, keep_words, notes)).collect::<Result<_>>()?;
-    let mut features = Vec::new();
-    let mut used = Vec::new();
-    for &index in &selection.features {
-        let column = table.infer(index, false, notes)?;
-        match unusable(&column, table.rows()) {
-            Some(why) if !selection.listed => {
-                notes.push(format!(
-                    "column \"{}\" is left out: it {why}; override by listing it in `features`",
-                    column.name
-                ));
-            }
-            _ => {
-                features.push(column);
-                used.push(index);
-            }
-        }
-    }
-    selection.features = used;
-    Ok(Frame { table, features, targets, selection, kept: None })
-}
-
-/// Why a column should not become features, told from all its rows.
-fn unusable(column: &Column, rows: usize) -> Option<String> {
-    let present = rows - column.values.missing();
-    if present == 0 {
-        return Some("is empty".into());
-    }
-    match &column.values {
-        Values::Text { words, .. } => {
-            let different = words.len();
-            let many = different > MOST_CATEGORIES || (different > FEW_CATEGORIES && different * 2 > present);
-            many.then(|| format!("is text with {different} different words in {present} rows"))
-        }
-        Values::Number(values) => {
-            let counts_rows =
-                || (0..2).any(|from| values.iter().enumerate().all(|(row, &value)| value == (row + from) as f64));
-            (rows > 1 && column.name.starts_with("unnamed_") && counts_rows())
-                .then(|| "has no name and counts the rows".into())
-        }
-    }
-}
-
-/// Leaves no missing target, and no missing feature unless it will be filled.
-fn settle_missing(frame: &mut Frame<'_>, missing: Missing, notes: &mut Vec<String>) -> Result<()> {
-    let rows = frame.rows();
-    if missing == Missing::Drop {
-        return drop_rows(frame, notes);
-    }
-    for (number, column) in frame.targets.iter().enumerate() {
-        if let Some(row) = (0..rows).find(|&row| column.values.is_missing(row)) {
-            return Err(Error::data(format!("the target \"{}\" is missing in this row", column.name))
-                .at(frame.place_of_target(row, number))
-                .remedy("fill it in, delete the row, or drop such rows with --set data.missing=drop"));
-        }
-    }
-    if missing == Missing::Error {
-        for (number, column) in frame.features.iter().enumerate() {
-            if let Some(row) = (0..rows).find(|&row| column.values.is_missing(row)) {
-                return Err(Error::data(format!("the value of \"{}\" is missing in this row", column.name))
-                    .at(frame.place(row, frame.selection.features[number]))
-                    .remedy("fill it in, or use --set data.missing=impute (or drop)"));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn drop_rows(frame: &mut Frame<'_>, notes: &mut Vec<String>) -> Result<()> {
-    let rows = frame.rows();
-    let columns = || frame.features.iter().chain(&frame.targets);
-    let whole = |row: &u32| columns().all(|column| !column.values.is_missing(*row as usize));
-    let kept: Vec<u32> = (0..rows as u32).filter(whole).collect();
-    if kept.len() == rows {
-        return Ok(());
-    }
-    let emptiest = columns().max_by_key(|column| column.values.missing()).map_or("", |column| &column.name);
-    let dropped = rows - kept.len();
-    if kept.is_empty() {
-        return Err(Error::data(format!("every row has a missing value, most of them in \"{emptiest}\""))
-            .at(frame.table.file())
-            .remedy(format!("use --set data.missing=impute, or list \"{emptiest}\" in `ignore`")));
-    }
-    notes.push(format!(
-        "{dropped} of {rows} rows are dropped for missing values, most of them in \"{emptiest}\"; override with --set \
-         data.missing=impute"
-    ));
-    frame.features.iter_mut().chain(&mut frame.targets).for_each(|column| column.values.keep(&kept));
-    frame.kept = Some(kept);
-    Ok(())
 }
 
 #[expect(clippy::too_many_arguments, reason = "tables and images share it")]
