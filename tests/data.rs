@@ -370,6 +370,26 @@ fn further_data_is_encoded_as_in_training_and_told_about() {
 }
 
 #[test]
+fn images_may_come_as_a_table_of_pixels() {
+    let digits = load(&all_rows("digits"));
+    let Features::U8 { values, .. } = &digits.features else { panic!("images") };
+    let mut text: String = (0..64).map(|pixel| format!("pixel_{pixel},")).collect();
+    text.push_str("digit\n");
+    for (row, image) in values.chunks(64).take(5).enumerate() {
+        image.iter().for_each(|value| text.push_str(&format!("{value},")));
+        text.push_str(&format!("{row}\n"));
+    }
+    let folder = Folder::new("pixels");
+    let encoded = digits.preprocessing.apply(&folder.write("p.csv", &text), true).unwrap();
+    assert_eq!(encoded.targets, Some(vec![0., 1., 2., 3., 4.]));
+    let Features::U8 { values: again, .. } = &encoded.features else { panic!("images") };
+    assert_eq!(again[..], values[..5 * 64]);
+    let bad = folder.write("b.csv", text.replace("\n0,0,5", "\n0,0.5,5"));
+    let error = digits.preprocessing.apply(&bad, true).unwrap_err().to_string();
+    assert!(error.contains("b.csv:2:3: this cell is no grey level; give whole numbers"), "{error}");
+}
+
+#[test]
 fn idx_folders_are_read_plain_gzipped_and_under_both_spellings() {
     let images = idx(0x0803, &[4, 1, 2], &[0, 255, 10, 20, 30, 40, 50, 60]);
     let labels = idx(0x0801, &[4], &[7, 3, 3, 7]);
@@ -394,6 +414,17 @@ fn idx_folders_are_read_plain_gzipped_and_under_both_spellings() {
         folder.write(label_name, bytes(&idx(0x0801, &[3], &[7, 3, 3])));
         assert!(failure(&all_rows(folder.path())).contains("3 labels for 4 images"));
     }
+    let pair = Folder::new("idx-pair");
+    pair.write("train-images-idx3-ubyte", &images);
+    pair.write("train-labels-idx1-ubyte", &labels);
+    pair.write("t10k-images-idx3-ubyte", idx(0x0803, &[1, 1, 2], &[200, 201]));
+    assert!(failure(&options(pair.path())).contains("images without labels"));
+    pair.write("t10k-labels-idx1-ubyte", idx(0x0801, &[1], &[3]));
+    let dataset = load(&Data { split: [0.6, 0.2, 0.2], ..options(pair.path()) });
+    assert_eq!((dataset.split.train.len(), dataset.split.validation.len()), (3, 1));
+    assert_eq!((dataset.split.test, dataset.targets[4]), (vec![4], 0.));
+    pair.write("t10k-images-idx3-ubyte", idx(0x0803, &[1, 2, 1], &[200, 201]));
+    assert!(failure(&options(pair.path())).contains("2×1, those of the training files 1×2"));
     let empty = Folder::new("idx-empty");
     assert!(failure(&all_rows(empty.path())).contains("holds no IDX images"));
 }
@@ -431,7 +462,7 @@ fn bad_npz_archives_say_what_is_wrong() {
     assert!(failed(&[("x.npy", x()), ("y.npy", y)]).contains("t.npz: y: has 3 rows, x has 2"));
     let two = npy("<f4", "(2,)", &f32_bytes([1., 2.]));
     assert!(failed(&[("x.npy", x()), ("y.npy", two)]).contains("t.npz: x[1, 0]: inf is not a finite number"));
-    assert!(failed(&[("x.npy", x())]).contains("no target column"));
+    assert!(failed(&[("x.npy", x())]).contains("has no array `y`"));
     assert!(failure(&all_rows(folder.write("n.npz", "nothing"))).contains("no sound .npz file"));
     let mut broken =
         npz(&[("x.npy", npy("<f4", "(1,)", &f32_bytes([1.]))), ("y.npy", npy("<f4", "(1,)", &f32_bytes([1.])))], false);

@@ -60,8 +60,7 @@ impl Preprocessing {
         }
         let place = |row: usize, number: usize| {
             let row = rows.as_ref().map_or(row, |rows| rows[row] as usize);
-            let name = &self.targets[number].name;
-            table.names().iter().position(|other| other == name).map_or_else(String::new, |at| table.place(row, at))
+            self.place_of_target(table, row, number)
         };
         let targets = self.encode_targets(targets, need_targets, &place)?;
         let features = Features::F32 { values, columns: self.feature_columns() };
@@ -179,27 +178,38 @@ impl Preprocessing {
     /// Images may also come as a table of columns `pixel_0`, `pixel_1`, …
     fn apply_pixels(&self, table: &dyn Tabular, coding: &ImageCoding, need_targets: bool) -> Result<Encoded> {
         let columns = coding.height * coding.width;
-        let rows = table.rows();
-        let mut values = vec![0_u8; rows.saturating_mul(columns).min(isize::MAX as usize)];
-        for pixel in 0..columns {
-            let index = column(table, &format!("pixel_{pixel}"), "model")?;
+        let indices: Vec<usize> =
+            (0..columns).map(|pixel| column(table, &format!("pixel_{pixel}"), "model")).collect::<Result<_>>()?;
+        let mut values = vec![0_u8; table.rows() * columns];
+        for (pixel, &index) in indices.iter().enumerate() {
             for (row, value) in table.numbers(index)?.into_iter().enumerate() {
                 if !(0.0..=255.0).contains(&value) || value.fract() != 0.0 {
-                    return Err(Error::data(format!("{value} is no grey level"))
+                    return Err(Error::data("this cell is no grey level")
                         .at(table.place(row, index))
                         .remedy("give whole numbers from 0 to 255"));
                 }
                 values[row * columns + pixel] = value as u8;
             }
         }
+        let mut warnings = table.notes();
         let mut targets = self.table_targets(table, need_targets)?;
-        self.settle_missing(table, &mut [], &[], &mut targets, need_targets, &mut Vec::new())?;
+        let kept = self.settle_missing(table, &mut [], &[], &mut targets, need_targets, &mut warnings)?;
+        if let Some(kept) = &kept {
+            let row = |&row: &u32| values[row as usize * columns..][..columns].iter().copied();
+            values = kept.iter().flat_map(row).collect();
+        }
         let place = |row: usize, number: usize| {
-            let name = &self.targets[number].name;
-            table.names().iter().position(|other| other == name).map_or_else(String::new, |at| table.place(row, at))
+            let row = kept.as_ref().map_or(row, |rows| rows[row] as usize);
+            self.place_of_target(table, row, number)
         };
         let targets = self.encode_targets(targets, need_targets, &place)?;
-        Ok(Encoded { rows, features: pixels(values, coding), targets, warnings: table.notes() })
+        Ok(Encoded { rows: values.len() / columns.max(1), features: pixels(values, coding), targets, warnings })
+    }
+
+    fn place_of_target(&self, table: &dyn Tabular, row: usize, number: usize) -> String {
+        let name = &self.targets[number].name;
+        let at = table.names().iter().position(|other| other == name);
+        at.map_or_else(|| table.file().into(), |at| table.place(row, at))
     }
 }
 

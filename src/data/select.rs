@@ -24,6 +24,11 @@ pub(super) fn select(table: &dyn Tabular, options: &config::Data, notes: &mut Ve
         }
         None => {
             let mut targets = table.default_targets();
+            if targets.is_empty() {
+                return Err(Error::data("has no array `y`, which holds the targets")
+                    .at(file)
+                    .remedy("write it with numpy.savez(file, x=…, y=…), or name a column of x with --target"));
+            }
             targets.retain(|column| !ignored.contains(column));
             if targets.is_empty() {
                 // The last column is ignored, so the last of the others is meant.

@@ -41,7 +41,10 @@ pub(super) fn decide(
 ) -> Result<Decision> {
     let task = match (asked, columns) {
         (Some(task), _) => task,
-        (None, [column]) => infer(column, notes),
+        (None, [column]) => {
+            check_text(column, file)?;
+            infer(column, notes)
+        }
         (None, _) => Task::Regression,
     };
     if task == Task::Regression {
@@ -64,6 +67,18 @@ pub(super) fn decide(
     };
     let remedy = if found > 2 { "use --task classification" } else { "choose another target with --target NAME" };
     Err(Error::data(error).at(file).remedy(remedy))
+}
+
+/// Refuses names and remarks as classes, unless the user insists.
+fn check_text(column: &Column, file: &str) -> Result<()> {
+    let Values::Text { codes, words } = &column.values else { return Ok(()) };
+    if words.len() <= MOST_CLASSES || words.len() * 2 <= codes.len() {
+        return Ok(());
+    }
+    let (words, rows) = (words.len(), codes.len());
+    Err(Error::data(format!("the target \"{}\" is text with {words} different words in {rows} rows", column.name))
+        .at(file)
+        .remedy("name another with --target NAME, or insist with --task classification"))
 }
 
 /// Text is classes; integers are classes when they are few and each has rows enough to learn it from.
@@ -252,6 +267,15 @@ mod tests {
         let fraction = failure(numbers([1.0, 0.5]), Task::Classification);
         assert!(fraction.starts_with("a.csv:3:3: ") && fraction.contains("use --task regression"), "{fraction}");
         assert!(failure(numbers([1.0, 1.0]), Task::Classification).contains("one class only, 1"));
+    }
+
+    #[test]
+    fn names_are_no_classes_unless_asked_for() {
+        let cells: Vec<String> = (0..30).map(|i| format!("Person {i}")).collect();
+        let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+        let error = decided(words(&cells), None).err().unwrap().to_string();
+        assert!(error.starts_with("a.csv: ") && error.contains("30 different words") && error.contains("--target"));
+        assert_eq!(decided(words(&cells), Some(Task::Classification)).unwrap().classes.len(), 30);
     }
 
     #[test]
