@@ -1,2 +1,101 @@
 //! Data sets: one file a format, a seeded split, and preprocessing fitted on the training rows only.
 //! Knows `config` (what was asked for) and `error`, nothing else.
+
+mod apply;
+mod cells;
+mod csv;
+mod digits;
+mod frame;
+mod idx;
+mod images;
+mod npy;
+mod npz;
+mod prepare;
+mod preprocessing;
+mod select;
+mod source;
+mod split;
+mod table;
+mod target;
+mod zip;
+
+pub use apply::Encoded;
+pub use prepare::load;
+pub use preprocessing::{Coding, ColumnCoding, ImageCoding, Inputs, Preprocessing};
+pub use split::Split;
+pub use target::TargetCoding;
+
+use crate::config::Task;
+
+/// Rows ready for training: split, filled, encoded, scaled.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// File stem, folder name or the built-in's name.
+    pub name: String,
+    /// Rows of all sets together.
+    pub rows: usize,
+    pub features: Features,
+    /// Row-major, rows × [`Dataset::target_columns`]: the class index, or the (standardised) value.
+    pub targets: Vec<f32>,
+    pub split: Split,
+    pub task: Task,
+    /// One for each encoded column.
+    pub feature_names: Vec<String>,
+    pub target_names: Vec<String>,
+    /// In output order; empty for regression.
+    pub classes: Vec<String>,
+    pub preprocessing: Preprocessing,
+    /// What was inferred or handled, one sentence each, with the way to override it.
+    pub notes: Vec<String>,
+    /// SHA-256 of the source's bytes as they lie on disk, in hexadecimal.
+    pub checksum: String,
+    /// Absolute path, or the built-in's name.
+    pub source: String,
+}
+
+/// Row-major values of all rows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Features {
+    /// Scaled already.
+    F32 { values: Vec<f32>, columns: usize },
+    /// Images: x = value · scale + shift.
+    U8 { values: Vec<u8>, columns: usize, scale: f32, shift: f32, height: usize, width: usize },
+}
+
+impl Features {
+    pub fn columns(&self) -> usize {
+        match self {
+            Features::F32 { columns, .. } | Features::U8 { columns, .. } => *columns,
+        }
+    }
+
+    /// One row as the model sees it, appended to `into`.
+    pub fn extend_row(&self, row: usize, into: &mut Vec<f32>) {
+        match self {
+            Features::F32 { values, columns } => into.extend_from_slice(&values[row * columns..(row + 1) * columns]),
+            Features::U8 { values, columns, scale, shift, .. } => {
+                into.extend(values[row * columns..(row + 1) * columns].iter().map(|&v| f32::from(v) * scale + shift));
+            }
+        }
+    }
+}
+
+impl Dataset {
+    /// How many outputs a model of this data has.
+    pub fn outputs(&self) -> usize {
+        match self.task {
+            Task::Classification => self.classes.len(),
+            Task::Binary => 1,
+            Task::Regression => self.target_names.len(),
+        }
+    }
+
+    /// How many numbers a row of `targets` has.
+    pub fn target_columns(&self) -> usize {
+        self.target_names.len()
+    }
+
+    pub fn feature_columns(&self) -> usize {
+        self.features.columns()
+    }
+}

@@ -1,0 +1,206 @@
+//! A folder of MNIST-style IDX files, plain or gzipped. Trusts no size in a header before the bytes have arrived.
+
+use std::path::{Path, PathBuf};
+
+use super::images::Images;
+use super::source::{self, Content};
+use super::table::{Column, Values};
+use crate::error::{Error, Result};
+
+/// Unsigned bytes in three dimensions, and in one.
+const IMAGES: u32 = 0x0803;
+const LABELS: u32 = 0x0801;
+
+/// One pair of files.
+struct Part {
+    values: Vec<u8>,
+    count: usize,
+    height: usize,
+    width: usize,
+    labels: Option<Vec<u8>>,
+    place: String,
+}
+
+/// The folder's images and the checksum of its files: training images and labels, then the test set's.
+pub(super) fn read(folder: &Path) -> Result<(Content, String)> {
+    let mut files = Vec::new();
+    let train = read_part(folder, "train", &mut files)?;
+    let test = read_part(folder, "t10k", &mut files)?;
+    let parts: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+    let checksum = source::checksum(&parts);
+    let images = match (train, test) {
+        (Some(train), Some(test)) => join(train, test, folder)?,
+        (Some(part), None) | (None, Some(part)) => part.into_images(folder),
+        (None, None) => {
+            return Err(Error::data("holds no IDX images").at(folder.display()).remedy(
+                "put train-images-idx3-ubyte and train-labels-idx1-ubyte into it (also t10k-…, also .gz), or name a file",
+            ));
+        }
+    };
+    Ok((Content::Images(images), checksum))
+}
+
+impl Part {
+    fn into_images(self, folder: &Path) -> Images {
+        Images {
+            place: folder.display().to_string(),
+            values: self.values,
+            height: self.height,
+            width: self.width,
+            brightest: u8::MAX,
+            targets: self.labels.map(label_column).into_iter().collect(),
+            test_from: None,
+        }
+    }
+}
+
+fn label_column(labels: Vec<u8>) -> Column {
+    let values = Values::Number(labels.into_iter().map(f64::from).collect());
+    Column { name: "label".into(), values, float: false }
+}
+
+/// The test images behind the training images.
+fn join(train: Part, test: Part, folder: &Path) -> Result<Images> {
+    if (train.height, train.width) != (test.height, test.width) {
+        return Err(Error::data(format!(
+            "the images are {}×{}, those of the training files {}×{}",
+            test.height, test.width, train.height, train.width
+        ))
+        .at(test.place)
+        .remedy("keep files of one data set in a folder"));
+    }
+    let missing_labels = |part: &Part| no_labels(&part.place);
+    let (Some(mut labels), Some(more)) = (train.labels.clone(), test.labels.clone()) else {
+        return Err(missing_labels(if train.labels.is_none() { &train } else { &test }));
+    };
+    labels.extend(more);
+    let first_test = train.count;
+    let mut images = train.into_images(folder);
+    images.values.extend(test.values);
+    images.targets = vec![label_column(labels)];
+    images.test_from = Some(first_test);
+    Ok(images)
+}
+
+/// The sentence for images that came alone.
+pub(super) fn no_labels(place: &str) -> Error {
+    Error::data("there are images without labels")
+        .at(place)
+        .remedy("put the file of labels (…-labels-idx1-ubyte) beside")
+}
+
+fn read_part(folder: &Path, part: &str, files: &mut Vec<Vec<u8>>) -> Result<Option<Part>> {
+    let labels_path = find(folder, &format!("{part}-labels"), "idx1-ubyte");
+    let Some(path) = find(folder, &format!("{part}-images"), "idx3-ubyte") else {
+        return match labels_path {
+            Some(path) => Err(Error::data("there are labels without images")
+                .at(path.display())
+                .remedy(format!("put {part}-images-idx3-ubyte beside"))),
+            None => Ok(None),
+        };
+    };
+    let place = path.display().to_string();
+    let bytes = source::read_bytes(&path)?;
+    let (values, [count, height, width]) = parse::<3>(&bytes, &place, IMAGES)?;
+    files.push(bytes);
+    let labels = match &labels_path {
+        None => None,
+        Some(path) => {
+            let place = path.display().to_string();
+            let bytes = source::read_bytes(path)?;
+            let (labels, [labelled]) = parse::<1>(&bytes, &place, LABELS)?;
+            files.push(bytes);
+            if labelled != count {
+                return Err(Error::data(format!("{labelled} labels for {count} images"))
+                    .at(place)
+                    .remedy("fetch both files again: they belong to different sets"));
+            }
+            Some(labels)
+        }
+    };
+    Ok(Some(Part { values, count, height, width, labels, place }))
+}
+
+/// `train-images-idx3-ubyte` or `train-images.idx3-ubyte`, plain before gzipped.
+fn find(folder: &Path, stem: &str, kind: &str) -> Option<PathBuf> {
+    ["", ".gz"]
+        .iter()
+        .flat_map(|packed| ["-", "."].map(|mark| folder.join(format!("{stem}{mark}{kind}{packed}"))))
+        .find(|path| path.is_file())
+}
+
+/// Checks magic and sizes, and delivers exactly the bytes that the header promises.
+fn parse<const D: usize>(bytes: &[u8], place: &str, magic: u32) -> Result<(Vec<u8>, [usize; D])> {
+    let failed = |problem: String| Error::data(problem).at(place).remedy("fetch the file again");
+    let header_length = 4 + 4 * D;
+    let unpacked;
+    let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
+        unpacked = source::gunzip(bytes, place, source::expansion_limit(bytes.len()))?;
+        &unpacked[..]
+    } else {
+        bytes
+    };
+    if bytes.len() < header_length {
+        return Err(failed(format!("is {} bytes long, shorter than an IDX header", bytes.len())));
+    }
+    let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    if word(0) != magic {
+        let problem = format!("starts with 0x{:08x}, IDX {} start with 0x{magic:08x}", word(0), kind(magic));
+        return Err(failed(problem));
+    }
+    let mut sizes = [0; D];
+    let mut length = 1_usize;
+    for (at, size) in sizes.iter_mut().enumerate() {
+        *size = word(4 + 4 * at) as usize;
+        length = length.saturating_mul(*size);
+    }
+    let body = &bytes[header_length..];
+    if length != body.len() {
+        let problem = format!("holds {} bytes of {}, its header promises {length}", body.len(), kind(magic));
+        return Err(failed(problem));
+    }
+    if length == 0 {
+        return Err(failed(format!("holds no {}", kind(magic))));
+    }
+    Ok((body.to_vec(), sizes))
+}
+
+fn kind(magic: u32) -> &'static str {
+    if magic == IMAGES { "images" } else { "labels" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(magic: u32, sizes: &[u32], body: &[u8]) -> Vec<u8> {
+        let words = [magic].into_iter().chain(sizes.iter().copied());
+        words.flat_map(u32::to_be_bytes).chain(body.iter().copied()).collect()
+    }
+
+    fn failure(bytes: &[u8]) -> String {
+        let error = parse::<3>(bytes, "i", IMAGES).unwrap_err().to_string();
+        assert!(error.starts_with("i: ") && error.ends_with("; fetch the file again"), "{error}");
+        error
+    }
+
+    #[test]
+    fn a_good_file_delivers_its_bytes_and_sizes() {
+        let bytes = file(IMAGES, &[2, 1, 3], &[1, 2, 3, 4, 5, 6]);
+        assert_eq!(parse::<3>(&bytes, "i", IMAGES).unwrap(), (vec![1, 2, 3, 4, 5, 6], [2, 1, 3]));
+    }
+
+    #[test]
+    fn wrong_magic_and_wrong_lengths_are_errors() {
+        assert!(failure(&file(LABELS, &[2, 1, 3], &[0; 6])).contains("0x00000801"));
+        assert!(failure(&file(IMAGES, &[2, 1, 3], &[0; 5])).contains("holds 5 bytes of images, its header promises 6"));
+        assert!(failure(&file(IMAGES, &[2, 1, 3], &[0; 7])).contains("promises 6"));
+        assert!(failure(&file(IMAGES, &[0, 1, 3], &[])).contains("holds no images"));
+        assert!(failure(&[0, 0, 8]).contains("is 3 bytes long"));
+    }
+
+    #[test]
+    fn a_size_bomb_is_an_error_and_not_an_allocation() {
+        assert!(failure(&file(IMAGES, &[u32::MAX, u32::MAX, u32::MAX], &[0; 6])).contains("header promises"));
+    }
+}

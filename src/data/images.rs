@@ -1,0 +1,40 @@
+//! Grey images with their labels, as IDX, NPZ and the built-in digits deliver them. Knows no format.
+
+use super::table::Column;
+use crate::error::{Error, Result};
+
+pub(super) struct Images {
+    /// The file or folder, as the user named it.
+    pub place: String,
+    pub values: Vec<u8>,
+    pub height: usize,
+    pub width: usize,
+    /// The largest value a pixel can have: unscaled images are divided by it.
+    pub brightest: u8,
+    /// Empty when the images came without labels.
+    pub targets: Vec<Column>,
+    /// The first row of a test set that the source itself sets apart.
+    pub test_from: Option<usize>,
+}
+
+impl Images {
+    pub fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.pixels().max(1)
+    }
+
+    /// Refuses a missing label.
+    pub fn check_labels(&self) -> Result<()> {
+        for column in &self.targets {
+            if let Some(row) = (0..column.values.len()).find(|&row| column.values.is_missing(row)) {
+                return Err(Error::data(format!("the target \"{}\" is missing for image {row}", column.name))
+                    .at(&self.place)
+                    .remedy("fill it in, or leave the image out"));
+            }
+        }
+        Ok(())
+    }
+}

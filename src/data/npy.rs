@@ -1,0 +1,197 @@
+//! One NumPy array in the .npy format: header, element type, elements in C order. Knows nothing of archives.
+
+use crate::error::{Error, Result};
+
+/// Element types, little-endian. Each row: NumPy's name, bytes an element, and how to read one.
+struct Kind {
+    name: &'static str,
+    size: usize,
+    float: bool,
+    read: fn(&[u8]) -> f64,
+}
+
+macro_rules! reads {
+    ($type:ty) => {
+        |bytes| bytes.try_into().map_or(f64::NAN, |bytes| <$type>::from_le_bytes(bytes) as f64)
+    };
+}
+
+const KINDS: &[Kind] = &[
+    Kind { name: "f4", size: 4, float: true, read: reads!(f32) },
+    Kind { name: "f8", size: 8, float: true, read: reads!(f64) },
+    Kind { name: "u1", size: 1, float: false, read: reads!(u8) },
+    Kind { name: "u2", size: 2, float: false, read: reads!(u16) },
+    Kind { name: "u4", size: 4, float: false, read: reads!(u32) },
+    Kind { name: "u8", size: 8, float: false, read: reads!(u64) },
+    Kind { name: "i1", size: 1, float: false, read: reads!(i8) },
+    Kind { name: "i2", size: 2, float: false, read: reads!(i16) },
+    Kind { name: "i4", size: 4, float: false, read: reads!(i32) },
+    Kind { name: "i8", size: 8, float: false, read: reads!(i64) },
+    Kind { name: "b1", size: 1, float: false, read: reads!(u8) },
+];
+
+pub(super) struct Array {
+    kind: &'static Kind,
+    pub shape: Vec<usize>,
+    data: Vec<u8>,
+}
+
+impl Array {
+    pub fn parse(bytes: &[u8], place: &str) -> Result<Self> {
+        let damaged = |what: String| Error::data(what).at(place).remedy("write the file again with numpy.savez");
+        let (header, body) = split_header(bytes).ok_or_else(|| damaged("is not a NumPy array".into()))?;
+        let descr = value(header, "descr").ok_or_else(|| damaged("its header names no element type".into()))?;
+        let kind = kind_of(descr, place)?;
+        let shape = shape_of(header).ok_or_else(|| damaged("its header names no shape".into()))?;
+        let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
+        let length = count.and_then(|count| count.checked_mul(kind.size));
+        if length != Some(body.len()) {
+            return Err(damaged(format!(
+                "holds {} bytes of elements, its shape {shape:?} of {} promises another number",
+                body.len(),
+                kind.name
+            )));
+        }
+        let data = if value(header, "fortran_order").is_some_and(|order| order.starts_with("True")) {
+            to_c_order(body, &shape, kind.size)
+        } else {
+            body.to_vec()
+        };
+        Ok(Array { kind, shape, data })
+    }
+
+    pub fn is_float(&self) -> bool {
+        self.kind.float
+    }
+
+    pub fn is_bytes(&self) -> bool {
+        self.kind.name == "u1"
+    }
+
+    /// The first dimension.
+    pub fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(0)
+    }
+
+    /// The product of the other dimensions.
+    pub fn columns(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+
+    pub fn get(&self, row: usize, column: usize) -> f64 {
+        let at = (row * self.columns() + column) * self.kind.size;
+        (self.kind.read)(&self.data[at..at + self.kind.size])
+    }
+
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.data
+    }
+}
+
+/// Header text and elements.
+fn split_header(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let rest = bytes.strip_prefix(b"\x93NUMPY")?;
+    let (length, at) = match rest.first()? {
+        1 => (usize::from(u16::from_le_bytes(rest.get(2..4)?.try_into().ok()?)), 4),
+        2 | 3 => (u32::from_le_bytes(rest.get(2..6)?.try_into().ok()?) as usize, 6),
+        _ => return None,
+    };
+    let end = length.checked_add(at)?;
+    Some((std::str::from_utf8(rest.get(at..end)?).ok()?, &rest[end..]))
+}
+
+/// What follows `'key':` in the header's dictionary.
+fn value<'a>(header: &'a str, key: &str) -> Option<&'a str> {
+    let after = header.split_once(&format!("'{key}'"))?.1;
+    Some(after.trim_start().strip_prefix(':')?.trim_start())
+}
+
+fn kind_of(descr: &str, place: &str) -> Result<&'static Kind> {
+    let text = descr.strip_prefix('\'').and_then(|rest| rest.split_once('\'')).map_or(descr, |(text, _)| text);
+    let remedy = "convert it with .astype('float32') (or 'int64', or 'uint8' for images) before saving";
+    let unknown = |why: &str| {
+        let shown: String = text.chars().take(40).collect();
+        Err(Error::data(format!("its element type {shown} is {why}")).at(place).remedy(remedy))
+    };
+    let Some(kind) = text.strip_prefix(['<', '|', '=', '>']).and_then(|name| KINDS.iter().find(|k| k.name == name))
+    else {
+        return unknown("not one that can be read");
+    };
+    if text.starts_with('>') && kind.size > 1 {
+        return unknown("big-endian");
+    }
+    Ok(kind)
+}
+
+fn shape_of(header: &str) -> Option<Vec<usize>> {
+    let inside = value(header, "shape")?.strip_prefix('(')?.split_once(')')?.0;
+    inside.split(',').map(str::trim).filter(|size| !size.is_empty()).map(|size| size.parse().ok()).collect()
+}
+
+/// Column-major elements in row-major order.
+fn to_c_order(body: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
+    let mut data = Vec::with_capacity(body.len());
+    let mut index = vec![0_usize; shape.len()];
+    for _ in 0..body.len() / size {
+        let from = shape.iter().zip(&index).rev().fold(0, |from, (extent, at)| from * extent + at) * size;
+        data.extend_from_slice(&body[from..from + size]);
+        for (at, extent) in index.iter_mut().zip(shape).rev() {
+            *at += 1;
+            if *at < *extent {
+                break;
+            }
+            *at = 0;
+        }
+    }
+    data
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A .npy file as NumPy writes it.
+    pub fn file(descr: &str, fortran: bool, shape: &str, body: &[u8]) -> Vec<u8> {
+        let order = if fortran { "True" } else { "False" };
+        let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(body);
+        bytes
+    }
+
+    fn failure(bytes: &[u8]) -> String {
+        Array::parse(bytes, "a.npz: x").err().expect("must fail").to_string()
+    }
+
+    #[test]
+    fn elements_of_every_type_are_read() {
+        let array = Array::parse(&file("<f4", false, "(2,)", &[0, 0, 192, 63, 0, 0, 0, 192]), "x").unwrap();
+        assert_eq!((array.get(0, 0), array.get(1, 0), array.shape.len()), (1.5, -2.0, 1));
+        let array = Array::parse(&file("<i2", false, "(1, 2)", &[255, 255, 0, 1]), "x").unwrap();
+        assert_eq!((array.get(0, 0), array.get(0, 1)), (-1.0, 256.0));
+        for kind in KINDS {
+            let array = Array::parse(&file(&format!("<{}", kind.name), false, "(1, 1)", &vec![0; kind.size]), "x");
+            assert_eq!(array.unwrap().get(0, 0), 0.0, "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn fortran_order_is_turned() {
+        let array = Array::parse(&file("|u1", true, "(2, 3)", &[1, 4, 2, 5, 3, 6]), "x").unwrap();
+        assert_eq!(array.into_bytes(), [1, 2, 3, 4, 5, 6]);
+        let array = Array::parse(&file("|u1", true, "(2, 2, 2)", &[0, 4, 2, 6, 1, 5, 3, 7]), "x").unwrap();
+        assert_eq!(array.into_bytes(), [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_with_a_remedy() {
+        assert!(failure(b"nothing").contains("a.npz: x: is not a NumPy array; write"));
+        assert!(failure(&file(">f4", false, "(1,)", &[0; 4])).contains(">f4 is big-endian; convert it with .astype"));
+        assert!(failure(&file("|O", false, "(1,)", &[0; 4])).contains("|O is not one that can be read"));
+        assert!(failure(&file("<f4", false, "(2,)", &[0; 4])).contains("holds 4 bytes of elements"));
+        let bomb = file("<f8", false, "(18446744073709551615, 8)", &[0; 8]);
+        assert!(failure(&bomb).contains("holds 8 bytes of elements"));
+    }
+}

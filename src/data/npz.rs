@@ -1,0 +1,158 @@
+//! A NumPy archive with the arrays `x` and `y`. Bytes in `x` are images, other numbers a table of unnamed columns.
+
+use super::images::Images;
+use super::npy::Array;
+use super::source::{Content, File};
+use super::table::{Column, Tabular, Values};
+use super::zip;
+use crate::error::{Error, Result};
+
+/// `x` and, where it is there, `y`, seen as a table of columns `x_0`, `x_1`, …, `y`.
+struct Arrays {
+    file: String,
+    names: Vec<String>,
+    x: Array,
+    y: Option<Array>,
+}
+
+pub(super) fn read(file: File) -> Result<Content> {
+    let File { place, bytes } = file;
+    let members = zip::members(&bytes, &place)?;
+    let array = |name: &str| -> Result<Option<Array>> {
+        let Some(member) = members.iter().find(|member| member.name.strip_suffix(".npy") == Some(name)) else {
+            return Ok(None);
+        };
+        let unpacked = zip::unpack(&bytes, member, &place)?;
+        Array::parse(&unpacked, &format!("{place}: {name}")).map(Some)
+    };
+    let Some(x) = array("x")? else {
+        let found: Vec<&str> = members.iter().take(20).map(|m| m.name.trim_end_matches(".npy")).collect();
+        return Err(Error::data("has no array `x`").at(&place).remedy(format!(
+            "write it with numpy.savez(file, x=…, y=…); it holds {}",
+            if found.is_empty() { "nothing".into() } else { found.join(", ") }
+        )));
+    };
+    let y = array("y")?;
+    check_shapes(&x, y.as_ref(), &place)?;
+    let arrays = Arrays { names: names(&x, y.as_ref()), file: place, x, y };
+    if arrays.x.is_bytes() { arrays.into_images().map(Content::Images) } else { Ok(Content::Table(Box::new(arrays))) }
+}
+
+fn check_shapes(x: &Array, y: Option<&Array>, place: &str) -> Result<()> {
+    let failed = |name: &str, problem: String, remedy: &str| {
+        Err(Error::data(problem).at(format!("{place}: {name}")).remedy(remedy))
+    };
+    if !(1..=4).contains(&x.shape.len()) {
+        let problem = format!("has {} dimensions", x.shape.len());
+        return failed("x", problem, "reshape it to (rows, columns), or for images to (rows, height, width)");
+    }
+    if x.rows() == 0 || x.columns() == 0 {
+        return failed("x", format!("is empty, its shape is {:?}", x.shape), "save at least one row");
+    }
+    let Some(y) = y else { return Ok(()) };
+    if !(1..=2).contains(&y.shape.len()) || y.columns() == 0 {
+        return failed("y", format!("has the shape {:?}", y.shape), "reshape it to (rows,) or (rows, targets)");
+    }
+    if y.rows() != x.rows() {
+        return failed("y", format!("has {} rows, x has {}", y.rows(), x.rows()), "give both the same rows");
+    }
+    Ok(())
+}
+
+/// x_0, x_1, …, then y, or y_0, y_1, …
+fn names(x: &Array, y: Option<&Array>) -> Vec<String> {
+    let features = (0..x.columns()).map(|column| format!("x_{column}"));
+    let targets = match y.map(Array::columns) {
+        None => Vec::new(),
+        Some(1) => vec!["y".into()],
+        Some(columns) => (0..columns).map(|column| format!("y_{column}")).collect(),
+    };
+    features.chain(targets).collect()
+}
+
+impl Arrays {
+    /// The array that a column is in, its name and the column's number there.
+    fn part(&self, column: usize) -> (&Array, &'static str, usize) {
+        match &self.y {
+            Some(y) if column >= self.x.columns() => (y, "y", column - self.x.columns()),
+            _ => (&self.x, "x", column),
+        }
+    }
+
+    fn into_images(self) -> Result<Images> {
+        let targets: Vec<Column> = (self.x.columns()..self.names.len())
+            .map(|column| self.infer(column, true, &mut Vec::new()))
+            .collect::<Result<_>>()?;
+        let (height, width) = match self.x.shape[..] {
+            [_, height, ref others @ ..] if !others.is_empty() => (height, others.iter().product()),
+            _ => (1, self.x.columns()),
+        };
+        Ok(Images {
+            place: self.file,
+            values: self.x.into_bytes(),
+            height,
+            width,
+            brightest: u8::MAX,
+            targets,
+            test_from: None,
+        })
+    }
+}
+
+impl Tabular for Arrays {
+    fn file(&self) -> &str {
+        &self.file
+    }
+
+    fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn rows(&self) -> usize {
+        self.x.rows()
+    }
+
+    fn default_targets(&self) -> Vec<usize> {
+        (self.x.columns()..self.names.len()).collect()
+    }
+
+    fn infer(&self, column: usize, _keep_words: bool, _notes: &mut Vec<String>) -> Result<Column> {
+        let float = self.part(column).0.is_float();
+        Ok(Column { name: self.names[column].clone(), values: Values::Number(self.numbers(column)?), float })
+    }
+
+    fn numbers(&self, column: usize) -> Result<Vec<f64>> {
+        let (array, _, at) = self.part(column);
+        (0..array.rows())
+            .map(|row| match array.get(row, at) {
+                value if value.is_infinite() => Err(Error::data(format!("{value} is not a finite number"))
+                    .at(self.place(row, column))
+                    .remedy("write a finite number, or NaN for a missing value")),
+                value => Ok(value),
+            })
+            .collect()
+    }
+
+    fn words(&self, column: usize) -> Result<Values> {
+        Err(Error::data(format!("column \"{}\" holds numbers, the model was trained on words", self.names[column]))
+            .at(&self.file)
+            .remedy("give data of the same kind as in training"))
+    }
+
+    fn place(&self, row: usize, column: usize) -> String {
+        let (array, name, at) = self.part(column);
+        if array.shape.len() == 1 {
+            format!("{}: {name}[{row}]", self.file)
+        } else {
+            format!("{}: {name}[{row}, {at}]", self.file)
+        }
+    }
+
+    fn drops_constants(&self) -> bool {
+        false
+    }
+
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,299 @@
+//! From what a reader delivers to a data set: choose columns, deal with missing values, infer the task, split, fit,
+//! encode. Knows no format.
+
+use super::frame::{self, Frame};
+use super::images::Images;
+use super::preprocessing::{self, ColumnCoding, Fit, ImageCoding, Inputs, Preprocessing};
+use super::source::{self, Content, Raw};
+use super::split::{self, Split};
+use super::table::{Column, Tabular, Values};
+use super::target::{self, Decision, TargetCoding};
+use super::{Dataset, Features, idx};
+use crate::config::{self, Task};
+use crate::error::{Error, Result};
+
+/// Loads, splits, fits the preprocessing on the training rows, encodes.
+pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
+    let Some(source) = options.source.as_deref() else {
+        return Err(Error::data("no data is named").at("data.source").remedy("name a file, a folder or `digits`"));
+    };
+    if source == "-" {
+        return Err(Error::data("training cannot be repeated from standard input").at("-").remedy("save it to a file"));
+    }
+    split::check(options.split)?;
+    let raw = source::read(source)?;
+    match raw.content {
+        Content::Table(ref table) => from_table(&**table, &raw, options, seed),
+        Content::Images(images) => {
+            let head = Head { name: raw.name, source: raw.source, checksum: raw.checksum };
+            from_images(images, head, options, seed)
+        }
+    }
+}
+
+/// What a data set takes over from its source.
+struct Head {
+    name: String,
+    source: String,
+    checksum: String,
+}
+
+fn from_table(table: &dyn Tabular, raw: &Raw, options: &config::Data, seed: u64) -> Result<Dataset> {
+    if u32::try_from(table.rows()).is_err() {
+        return Err(Error::data(format!("{} rows are too many", table.rows()))
+            .at(table.file())
+            .remedy("split the file"));
+    }
+    let mut notes = table.notes();
+    let mut frame = frame::read_frame(table, options, &mut notes)?;
+    frame::settle_missing(&mut frame, options.missing, &mut notes)?;
+    let place = |row: usize, number: usize| frame.place_of_target(row, number);
+    let decision = target::decide(&frame.targets, options.task, table.file(), &place, &mut notes)?;
+    let split = split_rows(frame.rows(), &frame.targets, &decision, None, options, seed, &place, &mut notes)?;
+    hint_at_leaks(&frame, &decision, &mut notes);
+    let codings = fit_columns(&mut frame, &split.train, options, &mut notes)?;
+    let place = |row: usize, number: usize| frame.place(row, frame.selection.features[number]);
+    let (values, repairs) = preprocessing::encode(&codings, &frame.features, frame.rows(), &place)?;
+    for (coding, repair) in codings.iter().zip(&repairs) {
+        note_repair(coding, repair, frame.rows(), &mut notes);
+    }
+    let columns = codings.iter().map(|column| column.coding.width()).sum();
+    let features = Features::F32 { values, columns };
+    let place = |row: usize, number: usize| frame.place_of_target(row, number);
+    let head = Head { name: raw.name.clone(), source: raw.source.clone(), checksum: raw.checksum.clone() };
+    let ready = Ready { head, features, inputs: Inputs::Columns(codings), rows: frame.rows(), split, decision, notes };
+    finish(ready, &frame.targets, options, &place)
+}
+
+fn from_images(images: Images, head: Head, options: &config::Data, seed: u64) -> Result<Dataset> {
+    let rows = images.rows();
+    if let Some(what) = [
+        options.target.as_ref().map(|_| "target"),
+        options.features.as_ref().map(|_| "features"),
+        options.ignore.first().map(|_| "ignore"),
+    ]
+    .into_iter()
+    .flatten()
+    .next()
+    {
+        return Err(Error::data(format!("images have no columns to choose from, but `{what}` is given"))
+            .at(&images.place)
+            .remedy(format!("leave `{what}` out")));
+    }
+    if images.targets.is_empty() {
+        return Err(idx::no_labels(&images.place));
+    }
+    images.check_labels()?;
+    if u32::try_from(rows).is_err() {
+        return Err(Error::data(format!("{rows} images are too many")).at(&images.place).remedy("split the files"));
+    }
+    let mut notes = Vec::new();
+    let file = images.place.clone();
+    let place = |row: usize, _: usize| format!("{file}: label {row}");
+    let decision = target::decide(&images.targets, options.task, &file, &place, &mut notes)?;
+    let split = split_rows(rows, &images.targets, &decision, images.test_from, options, seed, &place, &mut notes)?;
+    let coding = fit_image(&images, &split.train, options.standardize);
+    let features = Features::U8 {
+        columns: images.pixels(),
+        scale: coding.scale,
+        shift: coding.shift,
+        height: images.height,
+        width: images.width,
+        values: images.values,
+    };
+    let ready = Ready { head, features, inputs: Inputs::Image(coding), rows, split, decision, notes };
+    finish(ready, &images.targets, options, &place)
+}
+
+/// All but the targets.
+struct Ready {
+    head: Head,
+    features: Features,
+    inputs: Inputs,
+    rows: usize,
+    split: Split,
+    decision: Decision,
+    notes: Vec<String>,
+}
+
+fn finish(ready: Ready, targets: &[Column], options: &config::Data, place: target::Place<'_>) -> Result<Dataset> {
+    let Ready { head, features, inputs, rows, split, decision, notes } = ready;
+    let Decision { task, classes } = decision;
+    let codings: Vec<TargetCoding> = targets
+        .iter()
+        .map(|column| {
+            let words = matches!(column.values, Values::Text { .. });
+            let (mean, deviation) = match &column.values {
+                Values::Number(values) if task == Task::Regression && options.standardize => {
+                    let values = split.train.iter().map(|&row| values[row as usize]);
+                    preprocessing::moments(values, split.train.len(), split.train.len())
+                }
+                _ => (0.0, 1.0),
+            };
+            TargetCoding { name: column.name.clone(), words, mean, deviation }
+        })
+        .collect();
+    let encoded = if task == Task::Regression {
+        preprocessing::encode_targets(targets, &codings, place)?
+    } else {
+        target::encode_classes(&targets[0], &classes, place)?.into_iter().map(|class| class as f32).collect()
+    };
+    let preprocessing =
+        Preprocessing { task, missing: options.missing, inputs, targets: codings, classes: classes.clone() };
+    Ok(Dataset {
+        name: head.name,
+        rows,
+        features,
+        targets: encoded,
+        split,
+        task,
+        feature_names: preprocessing.feature_names(),
+        target_names: targets.iter().map(|column| column.name.clone()).collect(),
+        classes,
+        preprocessing,
+        notes,
+        checksum: head.checksum,
+        source: head.source,
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "tables and images share it")]
+fn split_rows(
+    rows: usize,
+    targets: &[Column],
+    decision: &Decision,
+    test_from: Option<usize>,
+    options: &config::Data,
+    seed: u64,
+    place: target::Place<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Split> {
+    let classes = match decision.task {
+        Task::Regression => None,
+        _ => Some(target::encode_classes(&targets[0], &decision.classes, place)?),
+    };
+    let split = split::split(rows, options.split, classes.as_deref(), test_from, seed)?;
+    for (set, name, share) in
+        [(&split.validation, "validation", options.split[1]), (&split.test, "test", options.split[2])]
+    {
+        if set.is_empty() && share > 0.0 {
+            notes.push(format!("{rows} rows are too few for a {name} set; override with a larger share in `split`"));
+        }
+    }
+    if let Some(classes) = classes {
+        let mut trained = vec![false; decision.classes.len()];
+        split.train.iter().for_each(|&row| trained[classes[row as usize] as usize] = true);
+        for (class, _) in decision.classes.iter().zip(trained).filter(|(_, trained)| !trained) {
+            notes.push(format!("class \"{class}\" has no training row; override with a larger training share"));
+        }
+    }
+    Ok(split)
+}
+
+/// A feature that names the class is often the target under another name.
+fn hint_at_leaks(frame: &Frame<'_>, decision: &Decision, notes: &mut Vec<String>) {
+    let [target] = &frame.targets[..] else { return };
+    if decision.classes.is_empty() || frame.rows() < 20 {
+        return;
+    }
+    let code = |values: &Values, row: usize| match values {
+        Values::Number(values) => values[row].to_bits(),
+        Values::Text { codes, .. } => u64::from(codes[row]),
+    };
+    for column in &frame.features {
+        let (mut forth, mut back) = (std::collections::HashMap::new(), std::collections::HashMap::new());
+        let one_to_one = (0..frame.rows()).all(|row| {
+            let (feature, class) = (code(&column.values, row), code(&target.values, row));
+            *forth.entry(feature).or_insert(class) == class && *back.entry(class).or_insert(feature) == feature
+        });
+        if one_to_one {
+            notes.push(format!(
+                "column \"{0}\" names the class in every row; if it is \"{1}\" in other words, leave it out with --set \
+                 'data.ignore=[\"{0}\"]'",
+                column.name, target.name
+            ));
+        }
+    }
+}
+
+/// Fits each column and takes the useless ones out of the frame, unless the user listed them.
+fn fit_columns(
+    frame: &mut Frame<'_>,
+    train: &[u32],
+    options: &config::Data,
+    notes: &mut Vec<String>,
+) -> Result<Vec<ColumnCoding>> {
+    let (mut codings, mut features, mut used) = (Vec::new(), Vec::new(), Vec::new());
+    let selected = std::mem::take(&mut frame.selection.features);
+    for (column, index) in std::mem::take(&mut frame.features).into_iter().zip(selected) {
+        let coding = match preprocessing::fit(&column.values, train, options.standardize) {
+            Fit::Coding(coding) => coding,
+            Fit::Useless(_) if frame.selection.listed || !frame.table.drops_constants() => {
+                preprocessing::fit_useless(&column.values, train, options.standardize)
+            }
+            Fit::Useless(why) => {
+                notes.push(format!(
+                    "column \"{}\" is left out: it {why}; override by listing it in `features`",
+                    column.name
+                ));
+                continue;
+            }
+        };
+        codings.push(ColumnCoding { name: column.name.clone(), coding });
+        features.push(column);
+        used.push(index);
+    }
+    (frame.features, frame.selection.features) = (features, used);
+    if codings.is_empty() {
+        return Err(Error::data("no feature column is left that could be learnt from")
+            .at(frame.table.file())
+            .remedy("list the columns to use in `features`"));
+    }
+    Ok(codings)
+}
+
+fn note_repair(coding: &ColumnCoding, repair: &preprocessing::Repairs, rows: usize, notes: &mut Vec<String>) {
+    if repair.missing > 0 {
+        let with = match &coding.coding {
+            preprocessing::Coding::Number { fill, .. } => format!("the training rows' mean, {fill:.6}"),
+            preprocessing::Coding::Text { fill, .. } => format!("the training rows' most frequent, \"{fill}\""),
+        };
+        notes.push(format!(
+            "column \"{}\": {} of {rows} values are missing and filled with {with}; override with --set data.missing=drop",
+            coding.name, repair.missing
+        ));
+    }
+    if repair.unseen > 0 {
+        notes.push(format!(
+            "column \"{}\": {} rows outside the training set have words that it lacks, such as \"{}\", and count as \
+             none of its categories; override with another --seed or split",
+            coding.name, repair.unseen, repair.example
+        ));
+    }
+}
+
+/// One mean and one deviation over all pixels of the training rows, exactly, from how often each grey level occurs.
+fn fit_image(images: &Images, train: &[u32], standardize: bool) -> ImageCoding {
+    let pixels = images.pixels();
+    let mut counts = [0_u64; 256];
+    for &row in train {
+        let start = row as usize * pixels;
+        images.values[start..start + pixels].iter().for_each(|&value| counts[usize::from(value)] += 1);
+    }
+    let total = (train.len() * pixels) as f64;
+    let weighted = |of: &dyn Fn(f64) -> f64| -> f64 {
+        counts.iter().enumerate().map(|(value, &count)| of(value as f64) * count as f64).sum::<f64>() / total
+    };
+    let mean = weighted(&|value| value);
+    let deviation = weighted(&|value| (value - mean).powi(2)).sqrt();
+    let deviation = if deviation > 0.0 { deviation } else { 1.0 };
+    let (mean, deviation) = if standardize { (mean, deviation) } else { (0.0, f64::from(images.brightest)) };
+    ImageCoding {
+        height: images.height,
+        width: images.width,
+        mean,
+        deviation,
+        scale: (1.0 / deviation) as f32,
+        shift: (-mean / deviation) as f32,
+    }
+}

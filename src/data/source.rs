@@ -1,0 +1,238 @@
+//! From what the user typed to bytes: built-in, file, folder or standard input; gzip; checksums.
+//! One row a format in [`FORMATS`]; knows nothing of what the bytes mean.
+
+use std::fs;
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::images::Images;
+use super::table::Tabular;
+use super::{csv, digits, idx, npz};
+use crate::error::{Error, Result, suggestion};
+
+/// What a reader delivers.
+pub(super) struct Raw {
+    pub name: String,
+    /// Absolute path, or the built-in's name.
+    pub source: String,
+    pub checksum: String,
+    pub content: Content,
+}
+
+pub(super) enum Content {
+    Table(Box<dyn Tabular>),
+    Images(Images),
+}
+
+struct BuiltIn {
+    name: &'static str,
+    read: fn() -> Result<Raw>,
+}
+
+struct Format {
+    extension: &'static str,
+    read: fn(File) -> Result<Content>,
+}
+
+const BUILT_INS: &[BuiltIn] = &[BuiltIn { name: "digits", read: digits::read }];
+
+/// Each also with `.gz` behind it.
+const FORMATS: &[Format] = &[
+    Format { extension: "csv", read: |file| csv::read(file, None) },
+    Format { extension: "tsv", read: |file| csv::read(file, Some(b'\t')) },
+    Format { extension: "npz", read: npz::read },
+];
+
+/// Deflate can expand a thousandfold; data tables do not. Below the floor nobody is harmed.
+const EXPANSION_LIMIT: usize = 400;
+const EXPANSION_FLOOR: usize = 256 << 20;
+
+/// A file's bytes after gzip, with its name for messages.
+pub(super) struct File {
+    pub place: String,
+    pub bytes: Vec<u8>,
+}
+
+/// Reads whatever `source` names. A bare built-in name wins over a file of that name.
+pub(super) fn read(source: &str) -> Result<Raw> {
+    if let Some(built_in) = BUILT_INS.iter().find(|built_in| built_in.name == source) {
+        return (built_in.read)();
+    }
+    if source == "-" {
+        return read_stdin();
+    }
+    let path = Path::new(source);
+    let kind = fs::metadata(path).map_err(|error| absent(source, &error))?;
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    if kind.is_dir() {
+        let (content, checksum) = idx::read(path)?;
+        return Ok(Raw { name: folder_name(&absolute), source: absolute.display().to_string(), checksum, content });
+    }
+    let (stem, format) = format_of(path)?;
+    let bytes = read_bytes(path)?;
+    let checksum = checksum(&[&bytes]);
+    let bytes = inflate_if_gzip(bytes, source)?;
+    let content = (format.read)(File { place: source.into(), bytes })?;
+    Ok(Raw { name: stem, source: absolute.display().to_string(), checksum, content })
+}
+
+/// Standard input is a CSV table, perhaps gzipped.
+fn read_stdin() -> Result<Raw> {
+    let mut bytes = Vec::new();
+    let place = "standard input";
+    std::io::stdin().lock().read_to_end(&mut bytes).map_err(|error| unreadable(place, &error))?;
+    let checksum = checksum(&[&bytes]);
+    let bytes = inflate_if_gzip(bytes, place)?;
+    let content = csv::read(File { place: place.into(), bytes }, None)?;
+    Ok(Raw { name: "stdin".into(), source: "-".into(), checksum, content })
+}
+
+/// The name without `.gz` and extension, and the format that the extension names.
+fn format_of(path: &Path) -> Result<(String, &'static Format)> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let lower = name.to_lowercase();
+    let bare = lower.strip_suffix(".gz").unwrap_or(&lower);
+    for format in FORMATS {
+        if let Some(stem) = bare.strip_suffix(format.extension).and_then(|rest| rest.strip_suffix('.')) {
+            // Lower-casing may change a name's length, so the stem is cut from the name itself by characters.
+            return Ok((name.chars().take(stem.chars().count()).collect(), format));
+        }
+    }
+    let error = Error::data("this kind of file is unknown").at(path.display());
+    Err(if bare.contains("idx") && bare.contains("ubyte") {
+        error.remedy("for IDX files give the folder that holds them")
+    } else {
+        error.remedy("use .csv, .tsv (also .gz), .npz, or a folder of IDX files")
+    })
+}
+
+fn absent(source: &str, error: &std::io::Error) -> Error {
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return unreadable(source, error);
+    }
+    let names = || BUILT_INS.iter().map(|built_in| built_in.name);
+    let sentence = Error::data("no such file, folder or built-in data set").at(source);
+    if let Some(near) = suggestion(source, names()) {
+        return sentence.remedy(format!("did you mean the built-in `{near}`?"));
+    }
+    if let Some(near) = neighbour(Path::new(source)) {
+        return sentence.remedy(format!("did you mean {}?", near.display()));
+    }
+    sentence.remedy(format!("check the path; built in: {}", names().collect::<Vec<_>>().join(", ")))
+}
+
+/// A file in the same folder whose name is a slip of the finger away.
+fn neighbour(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let wrong = path.file_name()?.to_str()?;
+    let entries = fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let mut names: Vec<String> =
+        entries.take(10_000).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    let near = suggestion(wrong, names.iter().map(String::as_str))?;
+    Some(folder.map_or_else(|| PathBuf::from(near), |folder| folder.join(near)))
+}
+
+fn unreadable(place: impl std::fmt::Display, error: &std::io::Error) -> Error {
+    Error::data(format!("cannot be read: {error}")).at(place).remedy("check the path and its permissions")
+}
+
+fn folder_name(absolute: &Path) -> String {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    // `.` and `..` have no name of their own.
+    name(absolute).or_else(|| name(&fs::canonicalize(absolute).ok()?)).unwrap_or_else(|| "data".into())
+}
+
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|error| unreadable(path.display(), &error))
+}
+
+/// SHA-256 of the parts one after the other, in hexadecimal.
+pub(super) fn checksum(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Recognises gzip by its first bytes, whatever the name says.
+pub(super) fn inflate_if_gzip(bytes: Vec<u8>, place: &str) -> Result<Vec<u8>> {
+    if bytes.starts_with(&[0x1f, 0x8b]) { gunzip(&bytes, place, expansion_limit(bytes.len())) } else { Ok(bytes) }
+}
+
+/// How many bytes a compressed piece may become.
+pub(super) fn expansion_limit(compressed: usize) -> usize {
+    compressed.saturating_mul(EXPANSION_LIMIT).max(EXPANSION_FLOOR)
+}
+
+/// Unpacks gzip, all members, and refuses to grow beyond `limit` bytes.
+pub(super) fn gunzip(bytes: &[u8], place: &str, limit: usize) -> Result<Vec<u8>> {
+    let mut unpacked = Vec::new();
+    inflate(flate2::read::MultiGzDecoder::new(bytes), &mut unpacked, limit)
+        .map_err(|error| {
+            Error::data(format!("the gzip stream is damaged: {error}")).at(place).remedy("fetch the file again")
+        })
+        .and_then(|whole| {
+            let bomb = || {
+                Error::data(format!("unpacks to more than {limit} bytes"))
+                    .at(place)
+                    .remedy("if you trust it, unpack it yourself with gunzip")
+            };
+            if whole { Ok(unpacked) } else { Err(bomb()) }
+        })
+}
+
+/// Copies `from` piece by piece; false when there is more than `limit`. Memory grows with what arrives.
+pub(super) fn inflate(from: impl Read, into: &mut Vec<u8>, limit: usize) -> std::io::Result<bool> {
+    let mut from = from.take(limit as u64 + 1);
+    let mut piece = [0; 1 << 16];
+    loop {
+        let length = from.read(&mut piece)?;
+        if length == 0 {
+            return Ok(into.len() <= limit);
+        }
+        into.write_all(&piece[..length])?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_name_near_a_built_in_is_suggested() {
+        let error = read("digit").err().unwrap().to_string();
+        assert!(error.contains("digit:") && error.contains("did you mean the built-in `digits`?"), "{error}");
+    }
+
+    #[test]
+    fn an_absent_file_says_so_and_lists_the_built_ins() {
+        let error = read("/nowhere/housing.csv").err().unwrap();
+        assert_eq!(error.exit_code(), 3);
+        let text = error.to_string();
+        assert!(text.contains("/nowhere/housing.csv: no such file") && text.contains("built in: digits"), "{text}");
+    }
+
+    #[test]
+    fn gzip_that_grows_beyond_the_limit_is_refused() {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        packed.write_all(&vec![0; 100_000]).unwrap();
+        let packed = packed.finish().unwrap();
+        assert_eq!(gunzip(&packed, "a.gz", 100_000).unwrap().len(), 100_000);
+        let error = gunzip(&packed, "a.gz", 99_999).unwrap_err().to_string();
+        assert!(error.contains("a.gz: unpacks to more than 99999 bytes") && error.contains("gunzip"), "{error}");
+    }
+
+    #[test]
+    fn the_checksum_is_sha_256() {
+        assert_eq!(checksum(&[b"a", b"bc"]), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn an_unknown_extension_names_the_known_ones() {
+        let error = format_of(Path::new("a.xlsx")).err().unwrap().to_string();
+        assert!(error.contains("a.xlsx") && error.contains(".csv"), "{error}");
+        assert_eq!(format_of(Path::new("x/My.Data.CSV.gz")).unwrap().0, "My.Data");
+    }
+}
