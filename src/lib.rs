@@ -9,5 +9,7 @@ pub mod layers;
 pub mod model;
 pub mod ops;
 pub mod plan;
+pub mod train;
+pub mod verify;
 
 pub use error::{Error, Result};

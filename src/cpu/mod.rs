@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::model::real::{Real, Tracked};
 use crate::ops::{Batch, Cells, Op, Storage, TensorId};
-use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Reference, Values};
+use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Reference, Role, Values};
 
 /// Runs an op's twin for one number type.
 pub trait Twin: Real {
@@ -51,6 +51,7 @@ impl<T: Twin> CpuExecutor<T> {
             Error::device(format!("{threads} threads could not be started: {error}")).remedy("use a smaller --threads")
         })?;
         let storage = |tensor: &crate::plan::Tensor| match tensor.element {
+            Element::F32 if tensor.role == Role::Features => Storage::F32(vec![0.0; tensor.elements()]),
             Element::F32 => Storage::Real(vec![T::zero(); tensor.elements()]),
             Element::U32 => Storage::U32(vec![0; tensor.elements()]),
             Element::U8 => Storage::U8(vec![0; tensor.elements()]),
@@ -98,6 +99,7 @@ impl<T: Twin> Executor for CpuExecutor<T> {
                     .zip(given)
                     .for_each(|(own, &given)| *own = T::from_f32(given));
             }
+            (Storage::F32(own), Values::F32(given)) => own[start..start + given.len()].copy_from_slice(given),
             (Storage::U32(own), Values::U32(given)) => own[start..start + given.len()].copy_from_slice(given),
             (Storage::U8(own), Values::U8(given)) => own[start..start + given.len()].copy_from_slice(given),
             _ => return Err(Error::internal(format!("{} holds other elements", self.plan.tensor(tensor).name))),
@@ -116,6 +118,7 @@ impl<T: Twin> Executor for CpuExecutor<T> {
         self.counts.bytes_read += 4 * range.len() as u64;
         Ok(match &*self.cells.storage(tensor) {
             Storage::Real(own) => own[range].iter().map(|x| x.value() as f32).collect(),
+            Storage::F32(own) => own[range].to_vec(),
             Storage::U32(own) => own[range].iter().map(|&x| x as f32).collect(),
             Storage::U8(own) => own[range].iter().map(|&x| f32::from(x)).collect(),
         })

@@ -9,6 +9,8 @@ use crate::model::real::Real;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Storage<T> {
     Real(Vec<T>),
+    /// The data set's features: kept as they came, whatever the twin computes with.
+    F32(Vec<f32>),
     U32(Vec<u32>),
     U8(Vec<u8>),
 }

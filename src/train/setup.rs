@@ -1,0 +1,129 @@
+//! What has to be on a device before the first step: the data set, the row order and the start weights.
+
+use crate::config::{ClassWeights, Config, Task};
+use crate::data::{Dataset, Features};
+use crate::error::{Error, Result};
+use crate::layers::DataShape;
+use crate::model::random::{self, Stream};
+use crate::ops::TensorId;
+use crate::ops::input::Encoding;
+use crate::plan::{Executor, Plan, Role, Values};
+
+use super::weights;
+
+/// What a plan has to know about a data set.
+pub fn shape(data: &Dataset) -> DataShape {
+    let split = &data.split;
+    DataShape {
+        rows: data.rows,
+        features: data.feature_columns(),
+        encoding: match data.features {
+            Features::F32 { .. } => Encoding::F32,
+            Features::U8 { scale, shift, .. } => Encoding::U8 { scale, shift },
+        },
+        task: data.task,
+        target_columns: data.target_columns(),
+        outputs: data.outputs(),
+        train_rows: split.train.len(),
+        largest_set: split.train.len().max(split.validation.len()).max(split.test.len()),
+    }
+}
+
+/// What a row's loss is multiplied by: 1, or its class's weight.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowWeights {
+    by_class: Option<Vec<f64>>,
+}
+
+impl RowWeights {
+    /// # Errors
+    /// Weights for a target that has no classes, or another number of them.
+    pub fn new(config: &Config, data: &Dataset) -> Result<Self> {
+        let Some(wanted) = &config.loss.class_weights else { return Ok(RowWeights { by_class: None }) };
+        if data.task == Task::Regression {
+            return Err(Error::data("class weights need a target of classes").remedy("remove class_weights"));
+        }
+        let classes = data.classes.len();
+        let by_class = match wanted {
+            ClassWeights::List(list) if list.len() == classes => list.clone(),
+            ClassWeights::List(list) => {
+                return Err(Error::data(format!("{} class weights for {classes} classes", list.len()))
+                    .remedy(format!("give one for each of {}", data.classes.join(", "))));
+            }
+            // As scikit-learn's "balanced": rows / (classes · rows of the class), over the training rows.
+            ClassWeights::Named(_) => {
+                let mut counts = vec![0usize; classes];
+                data.split.train.iter().for_each(|&row| counts[data.targets[row as usize] as usize] += 1);
+                let rows = data.split.train.len() as f64;
+                counts.into_iter().map(|count| rows / (classes * count.max(1)) as f64).collect()
+            }
+        };
+        Ok(RowWeights { by_class: Some(by_class) })
+    }
+
+    /// The weight of a data row, as f32 holds it.
+    pub fn of(&self, data: &Dataset, row: u32) -> f64 {
+        self.by_class.as_ref().map_or(1.0, |weights| f64::from(weights[data.targets[row as usize] as usize] as f32))
+    }
+}
+
+/// Data rows in the order in which a device holds their numbers: training, validation, test; then those of no set.
+pub fn order(data: &Dataset) -> Vec<u32> {
+    let split = &data.split;
+    let mut order: Vec<u32> = [&split.train, &split.validation, &split.test].into_iter().flatten().copied().collect();
+    order.resize(data.rows, 0);
+    order
+}
+
+/// Writes features, targets and row order.
+pub fn load_data(executor: &mut dyn Executor, data: &Dataset, weights: &RowWeights) -> Result<()> {
+    let plan = executor.plan();
+    let (targets, order_tensor, features) = (plan.targets, plan.order, plan.features.clone());
+    let columns = data.feature_columns();
+    for (block, first) in features {
+        let rows = executor.plan().tensor(block).rows;
+        let range = first * columns..(first + rows) * columns;
+        match &data.features {
+            Features::F32 { values, .. } => executor.write(block, 0, Values::F32(&values[range]))?,
+            Features::U8 { values, .. } => executor.write(block, 0, Values::U8(&values[range]))?,
+        }
+    }
+    let width = data.target_columns();
+    let mut with_weights = Vec::with_capacity(data.rows * (width + 1));
+    for (row, target) in data.targets.chunks_exact(width).enumerate() {
+        with_weights.extend_from_slice(target);
+        with_weights.push(weights.of(data, row as u32) as f32);
+    }
+    executor.write(targets, 0, Values::F32(&with_weights))?;
+    executor.write(order_tensor, 0, Values::U32(&order(data)))
+}
+
+/// The weights that training starts from: drawn by the layers' initialisers, or those of `init_weights`.
+pub fn start_weights(plan: &Plan, config: &Config) -> Result<Vec<(TensorId, Vec<f32>)>> {
+    if let Some(path) = &config.init_weights {
+        return weights::read(path, plan);
+    }
+    let mut start = Vec::new();
+    for (i, parameter) in plan.parameters.iter().enumerate() {
+        let generator = &mut random::generator(config.seed, Stream::Weights(i as u32));
+        let mut values = parameter.start.draw(plan.tensor(parameter.weight).elements(), generator);
+        values.iter_mut().for_each(|value| *value += parameter.offset);
+        start.push((parameter.weight, values));
+    }
+    start.extend(plan.states.iter().map(|&(id, value)| (id, vec![value; plan.tensor(id).elements()])));
+    Ok(start)
+}
+
+/// Puts weights on the device and sets the optimizer's slots to zero.
+pub fn write_weights(executor: &mut dyn Executor, weights: &[(TensorId, Vec<f32>)]) -> Result<()> {
+    for (id, values) in weights {
+        executor.write(*id, 0, Values::F32(values))?;
+    }
+    let plan = executor.plan();
+    let slots: Vec<TensorId> = plan.ids().filter(|&id| matches!(plan.tensor(id).role, Role::Slot(_))).collect();
+    for slot in slots {
+        let zeros = vec![0.0; executor.plan().tensor(slot).elements()];
+        executor.write(slot, 0, Values::F32(&zeros))?;
+    }
+    Ok(())
+}

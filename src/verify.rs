@@ -1,0 +1,196 @@
+//! Verification in lockstep: each step of a plan runs on a device and on the reference from the same inputs, and every
+//! number the device wrote must lie within the reference's error bound.
+//!
+//! The first wrong step is thereby named, and rounding that piled up in earlier steps blames nobody. It knows executors
+//! by their trait only.
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::ops::{Access, Batch, Region, TensorId};
+use crate::plan::{Executor, Phase, Reference, Role, Values};
+
+/// One tensor that one step wrote.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    pub phase: &'static str,
+    pub step: String,
+    pub tensor: String,
+    /// Rows of the batch.
+    pub rows: u32,
+    /// Numbers compared.
+    pub compared: usize,
+    /// The largest |device − reference| and the largest share of its bound that an error took up.
+    pub largest_error: f64,
+    pub share_of_bound: f64,
+    pub failure: Option<Failure>,
+}
+
+/// The number that is furthest outside its bound.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Failure {
+    pub row: usize,
+    pub column: usize,
+    pub device: f64,
+    pub reference: f64,
+    pub bound: f64,
+    /// Numbers of this tensor outside their bounds.
+    pub count: usize,
+}
+
+/// Everything that was compared.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Report {
+    pub comparisons: Vec<Comparison>,
+    /// Tensors past whose end something was written.
+    pub overwritten: Vec<String>,
+}
+
+impl Report {
+    /// Numbers compared in all.
+    pub fn compared(&self) -> usize {
+        self.comparisons.iter().map(|c| c.compared).sum()
+    }
+
+    pub fn failures(&self) -> impl Iterator<Item = &Comparison> {
+        self.comparisons.iter().filter(|c| c.failure.is_some())
+    }
+
+    /// Nothing was wrong, and something was compared.
+    pub fn passed(&self) -> bool {
+        self.compared() > 0 && self.failures().next().is_none() && self.overwritten.is_empty()
+    }
+
+    /// The report as a result.
+    ///
+    /// # Errors
+    /// [`Error::Verification`] naming the first wrong step.
+    pub fn verdict(&self, device: &str) -> Result<()> {
+        let problem = if let Some(wrong) = self.failures().next() {
+            let worst = wrong.failure.as_ref().map_or_else(String::new, |f| {
+                format!(
+                    ": {} of {} numbers are outside their bound, [{}, {}] is {:e} instead of {:e} ± {:.1e}",
+                    f.count, wrong.compared, f.row, f.column, f.device, f.reference, f.bound
+                )
+            });
+            format!("`{}` wrote wrong numbers to {}{worst}", wrong.step, wrong.tensor)
+        } else if let Some(tensor) = self.overwritten.first() {
+            format!("something was written past the end of {tensor}")
+        } else if self.compared() == 0 {
+            "nothing was compared".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Error::verification(problem)
+            .at(device)
+            .remedy("train with --device cpu, and report this with `wgrad devices`"))
+    }
+}
+
+/// Runs every step of both lists for each batch on both executors, which hold the same data and weights.
+pub fn verify(device: &mut dyn Executor, reference: &mut dyn Reference, batches: &[Batch]) -> Result<Report> {
+    let mut report = Report::default();
+    for phase in [Phase::Train, Phase::Evaluate] {
+        for batch in batches {
+            for step in 0..device.plan().steps(phase).len() {
+                lockstep(device, reference, phase, step, batch, &mut report)?;
+            }
+        }
+    }
+    report.overwritten = device.overwritten()?;
+    Ok(report)
+}
+
+fn lockstep(
+    device: &mut dyn Executor,
+    reference: &mut dyn Reference,
+    phase: Phase,
+    step: usize,
+    batch: &Batch,
+    report: &mut Report,
+) -> Result<()> {
+    let arguments = device.plan().steps(phase)[step].op.arguments();
+    let mut written = Vec::new();
+    for argument in &arguments {
+        for id in device.plan().bound(argument.binding) {
+            if argument.access == Access::Write {
+                poison(device, id)?;
+            } else {
+                copy(device, reference, id)?;
+            }
+            if argument.access != Access::Read {
+                written.push(id);
+            }
+        }
+    }
+    device.run_step(phase, step, batch)?;
+    reference.run_step(phase, step, batch)?;
+    for id in written {
+        report.comparisons.push(compare(device, reference, phase, step, batch, id)?);
+    }
+    Ok(())
+}
+
+/// Fills a tensor with NaN, so that what the step leaves unwritten is found.
+fn poison(device: &mut dyn Executor, id: TensorId) -> Result<()> {
+    let nans = vec![f32::NAN; device.plan().tensor(id).elements()];
+    device.write(id, 0, Values::F32(&nans))
+}
+
+/// Gives the reference what the device has. The data set is on both already.
+fn copy(device: &mut dyn Executor, reference: &mut dyn Reference, id: TensorId) -> Result<()> {
+    let tensor = device.plan().tensor(id);
+    if matches!(tensor.role, Role::Features | Role::Targets | Role::Order) {
+        return Ok(());
+    }
+    let rows = tensor.rows;
+    let values = device.read(id, 0..rows)?;
+    reference.write(id, 0, Values::F32(&values))
+}
+
+fn compare(
+    device: &mut dyn Executor,
+    reference: &mut dyn Reference,
+    phase: Phase,
+    step: usize,
+    batch: &Batch,
+    id: TensorId,
+) -> Result<Comparison> {
+    let plan = device.plan();
+    let (tensor, label) = (plan.tensor(id).clone(), plan.steps(phase)[step].label.clone());
+    let rows = match plan.steps(phase)[step].op.written(id, batch) {
+        Region::All => 0..tensor.rows,
+        Region::Rows(rows) => rows,
+    };
+    let mut comparison = Comparison {
+        phase: if phase == Phase::Train { "train" } else { "evaluate" },
+        step: label,
+        tensor: tensor.name,
+        rows: batch.count,
+        compared: 0,
+        largest_error: 0.0,
+        share_of_bound: 0.0,
+        failure: None,
+    };
+    let got = device.read(id, rows.clone())?;
+    for (i, (&got, (want, bound))) in got.iter().zip(reference.bounded(id, rows.clone())).enumerate() {
+        let error = (f64::from(got) - want).abs();
+        comparison.compared += 1;
+        if error <= bound && bound.is_finite() {
+            comparison.largest_error = comparison.largest_error.max(error);
+            comparison.share_of_bound = comparison.share_of_bound.max(error / bound);
+            continue;
+        }
+        let count = comparison.failure.as_ref().map_or(0, |failure| failure.count) + 1;
+        let worse =
+            comparison.failure.as_ref().is_none_or(|f| !((f.device - f.reference).abs() / f.bound >= error / bound));
+        if worse {
+            let (row, column) = (rows.start + i / tensor.columns, i % tensor.columns);
+            comparison.failure = Some(Failure { row, column, device: got.into(), reference: want, bound, count });
+        }
+        if let Some(failure) = &mut comparison.failure {
+            failure.count = count;
+        }
+    }
+    Ok(comparison)
+}
