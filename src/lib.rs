@@ -1,5 +1,7 @@
 //! wgrad trains neural networks with WGSL compute shaders and proves the results against a CPU reference.
 
+pub mod bench;
+pub mod cli;
 pub mod config;
 pub mod cpu;
 pub mod data;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `wgrad` program: see [`wgrad::cli`].
+
+fn main() -> std::process::ExitCode {
+    wgrad::cli::main()
+}

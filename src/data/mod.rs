@@ -2,6 +2,7 @@
 //! Knows `config` (what was asked for) and `error`, nothing else.
 
 mod apply;
+mod arrays;
 mod cells;
 mod csv;
 mod digits;

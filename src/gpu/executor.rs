@@ -25,7 +25,10 @@ pub struct Device {
 
 impl Device {
     /// Opens an adapter with its own limits.
-    pub(super) fn open(adapter: &Adapter) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the driver refuses.
+    pub fn open(adapter: &Adapter) -> Result<Self> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: wgpu::Features::IMMEDIATES,

@@ -1,0 +1,191 @@
+//! Benchmarks: milliseconds a training step of a ReLU network with softmax cross-entropy and Adam on random resident
+//! data. It knows executors by their trait only; whoever calls it opens the device.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::config::{Config, Layer};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::model::random::{self, Stream};
+use crate::ops::Batch;
+use crate::plan::{Executor, Phase, Plan};
+use crate::train::setup::{self, RowWeights};
+use crate::{layers, plan};
+
+/// A network and batch to time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Features, hidden units, classes.
+    pub layers: Vec<usize>,
+    pub batch_size: usize,
+    pub seed: u64,
+}
+
+/// What was measured on one device: one line of `wgrad bench --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Measurement {
+    pub device: String,
+    pub adapter: String,
+    pub layers: String,
+    pub batch_size: usize,
+    /// From opening the device to the first step's loss on the host.
+    pub startup_ms: f64,
+    /// Median of the repeats.
+    pub ms_per_step: f64,
+    pub samples_per_second: f64,
+    pub gflops: f64,
+    pub dispatches_per_step: usize,
+    pub submits_per_step: f64,
+    pub device_bytes: u64,
+    /// One step checked against the reference, after timing; null where that was left out.
+    pub verified: Option<bool>,
+}
+
+/// Repeats whose median is reported, at least; more while they are quick.
+const REPEATS: usize = 5;
+const MOST_REPEATS: usize = 25;
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Subject {
+    /// Reads `784-128-64-10`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for fewer than two sizes or a size of 0.
+    pub fn parse(layers: &str, batch_size: usize, seed: u64) -> Result<Self> {
+        let sizes: Option<Vec<usize>> = layers.split('-').map(|size| size.trim().parse().ok()).collect();
+        match sizes {
+            Some(layers) if layers.len() >= 2 && layers.iter().all(|&size| size > 0) && batch_size > 0 => {
+                Ok(Subject { layers, batch_size, seed })
+            }
+            _ => Err(Error::usage(format!("`{layers}` is no list of layer sizes"))
+                .at("--layers")
+                .remedy("write features, hidden units and classes, such as 784-128-64-10")),
+        }
+    }
+
+    pub fn name(&self) -> String {
+        self.layers.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
+    }
+
+    /// The run file of the network.
+    pub fn config(&self) -> Config {
+        let mut config = Config { seed: self.seed, ..Config::default() };
+        let hidden = &self.layers[1..self.layers.len() - 1];
+        config.model.layers = hidden.iter().map(|&units| Layer::dense(Some(units), "relu")).collect();
+        config.model.layers.push(Layer::dense(None, "identity"));
+        config.train.batch_size = self.batch_size;
+        config
+    }
+
+    /// Random rows: four batches, at least a thousand rows, at most what keeps the data below 64 MiB.
+    pub fn data(&self) -> Result<Dataset> {
+        let (columns, classes) = (self.layers[0], self.layers[self.layers.len() - 1]);
+        let most = ((16 << 20) / columns).max(self.batch_size);
+        let batches = (4 * self.batch_size).max(1024).min(most).div_ceil(self.batch_size);
+        let rows = batches * self.batch_size;
+        let generator = &mut random::generator(self.seed, Stream::Synthetic);
+        let features = (0..rows * columns).map(|_| random::normal(generator) as f32).collect();
+        let targets = (0..rows).map(|_| (random::uniform(generator) * classes as f64).floor() as f32).collect();
+        Dataset::of_classes("random", features, columns, targets, classes)
+    }
+
+    /// Compiles it for bindings of `max_binding` bytes.
+    pub fn plan(&self, data: &Dataset, max_binding: u64) -> Result<Arc<Plan>> {
+        layers::compile(&self.config(), setup::shape(data), max_binding).map(Arc::new).map_err(|(_, error)| error)
+    }
+}
+
+/// Trains `steps` steps again and again and reports the median; `began` is when opening the device began.
+pub fn measure(
+    subject: &Subject,
+    data: &Dataset,
+    executor: &mut dyn Executor,
+    steps: usize,
+    began: Instant,
+) -> Result<Measurement> {
+    let config = subject.config();
+    setup::load_data(executor, data, &RowWeights::new(&config, data)?)?;
+    let start = setup::start_weights(executor.plan(), &config)?;
+    setup::write_weights(executor, &start)?;
+    let batches = batches(subject, data, steps);
+    executor.run(Phase::Train, &batches[..1])?;
+    let results = executor.plan().results;
+    let loss = executor.read(results, 0..1)?;
+    let startup_ms = began.elapsed().as_secs_f64() * 1e3;
+    if !loss[0].is_finite() {
+        return Err(Error::diverged("the loss of the first step is not a finite number"));
+    }
+    executor.run(Phase::Train, &batches)?;
+    executor.wait()?;
+    let before = executor.counts();
+    let mut times = Vec::new();
+    let timing = Instant::now();
+    while times.len() < REPEATS || (times.len() < MOST_REPEATS && timing.elapsed() < PATIENCE) {
+        let start = Instant::now();
+        executor.run(Phase::Train, &batches)?;
+        executor.wait()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3 / steps as f64);
+    }
+    times.sort_by(f64::total_cmp);
+    let after = executor.counts();
+    let ms_per_step = times[times.len() / 2];
+    let plan = executor.plan();
+    let flops: u64 = plan.train.iter().map(|step| step.op.flops(&batches[0])).sum();
+    Ok(Measurement {
+        device: executor.info().device.to_owned(),
+        adapter: executor.info().adapter.clone(),
+        layers: subject.name(),
+        batch_size: subject.batch_size,
+        startup_ms,
+        ms_per_step,
+        samples_per_second: subject.batch_size as f64 / ms_per_step * 1e3,
+        gflops: flops as f64 / ms_per_step / 1e6,
+        dispatches_per_step: plan.train.len(),
+        submits_per_step: (after.submits - before.submits) as f64 / (steps * times.len()) as f64,
+        device_bytes: plan.device_bytes(),
+        verified: None,
+    })
+}
+
+/// Full batches that walk through the data again and again, with Adam's corrections of a later step.
+fn batches(subject: &Subject, data: &Dataset, steps: usize) -> Vec<Batch> {
+    let in_data = data.rows / subject.batch_size;
+    (0..steps)
+        .map(|step| Batch {
+            first: (step % in_data * subject.batch_size) as u32,
+            count: subject.batch_size as u32,
+            slot: 0,
+            scale: 1.0 / subject.batch_size as f32,
+            learning_rate: 1e-3,
+            correction1: 1.0,
+            correction2: 1.0,
+            counter: step as u32,
+        })
+        .collect()
+}
+
+/// The batch that verification runs: the first one.
+pub fn verification_batch(subject: &Subject, data: &Dataset) -> Batch {
+    batches(subject, data, 1)[0]
+}
+
+/// The grid that `wgrad bench` walks through when no layers are given: widths of two hidden layers, and batches.
+pub const GRID: (&[usize], &[usize]) = (&[16, 64, 256, 1024], &[16, 64, 256, 1024]);
+
+/// A network of the grid: 64 features, two hidden layers of `width`, 10 classes.
+pub fn grid_subject(width: usize, batch_size: usize, seed: u64) -> Subject {
+    Subject { layers: vec![64, width, width, 10], batch_size, seed }
+}
+
+/// How much a plan computes and moves, for people: parameters, dispatches, bytes.
+pub fn summary(plan: &Plan) -> String {
+    format!(
+        "{} parameters, {} dispatches a step, {} on the device",
+        plan::grouped(plan.parameter_count() as u64),
+        plan.train.len(),
+        plan::bytes(plan.device_bytes())
+    )
+}

@@ -1,0 +1,178 @@
+//! `wgrad bench`: CPU against GPU.
+
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+
+use super::device::{self, Chosen};
+use super::flags::Shared;
+use super::print::Printer;
+use crate::bench::{self, Measurement, Subject};
+use crate::cpu::CpuExecutor;
+use crate::error::Result;
+use crate::model::real::Tracked;
+use crate::plan::Executor;
+use crate::train::setup::{self, RowWeights};
+use crate::verify;
+
+pub(super) const EXAMPLES: &str = "Examples:
+  wgrad bench                                  a grid of widths and batches, and from where the GPU wins
+  wgrad bench --layers 784-128-64-10 --batch-size 64 --device cpu,gpu --json";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// Features, hidden units and classes; without it, a grid
+    #[arg(long, value_name = "N-N-…-N")]
+    layers: Option<String>,
+    /// Rows of a batch
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    batch_size: u32,
+    /// Steps of one repeat; the median of at least 5 repeats is reported
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    steps: u32,
+    /// Checks one step against the f64 reference, after timing
+    #[arg(long, value_enum, default_value_t = Switch::On, value_name = "WHEN")]
+    verify: Switch,
+}
+
+pub(super) fn run(flags: &Flags, shared: &Shared, printer: &Printer, began: Instant) -> Result<()> {
+    // Unless devices are named, the two that the table compares.
+    let names = if shared.device == "auto" { "cpu,gpu" } else { shared.device.as_str() };
+    let names: Vec<&str> = names.split(',').map(str::trim).collect();
+    match &flags.layers {
+        Some(layers) => one(
+            &Subject::parse(layers, flags.batch_size as usize, shared.seed())?,
+            flags,
+            &names,
+            shared,
+            printer,
+            began,
+        ),
+        None => grid(&names, shared, printer, began),
+    }
+}
+
+fn one(
+    subject: &Subject,
+    flags: &Flags,
+    names: &[&str],
+    shared: &Shared,
+    printer: &Printer,
+    began: Instant,
+) -> Result<()> {
+    let mut began = Some(began);
+    for name in names {
+        // The first device pays for the start of the process.
+        let began = began.take().unwrap_or_else(Instant::now);
+        let chosen = device::choose(name, shared.threads(), printer)?;
+        let measurement = time(subject, &chosen, flags.steps as usize, flags.verify == Switch::On, began)?;
+        printer.event(&measurement);
+        printer.say(line(&measurement));
+    }
+    Ok(())
+}
+
+/// Times a network on a device and, if asked to, checks one step of it afterwards.
+pub(super) fn time(
+    subject: &Subject,
+    chosen: &Chosen,
+    steps: usize,
+    check: bool,
+    began: Instant,
+) -> Result<Measurement> {
+    let data = subject.data()?;
+    let plan = subject.plan(&data, chosen.max_binding())?;
+    let mut executor = chosen.executor(plan.clone())?;
+    let mut measurement = bench::measure(subject, &data, executor.as_mut(), steps, began)?;
+    if check {
+        let config = subject.config();
+        let mut reference = CpuExecutor::<Tracked>::new(plan.clone(), 1)?;
+        let start = setup::start_weights(&plan, &config)?;
+        for each in [executor.as_mut(), &mut reference as &mut dyn Executor] {
+            setup::load_data(each, &data, &RowWeights::new(&config, &data)?)?;
+            setup::write_weights(each, &start)?;
+        }
+        let batch = bench::verification_batch(subject, &data);
+        let report = verify::verify(executor.as_mut(), &mut reference, &[batch])?;
+        measurement.verified = Some(report.passed());
+        report.verdict(&chosen.info().adapter)?;
+    }
+    Ok(measurement)
+}
+
+fn line(m: &Measurement) -> String {
+    format!(
+        "{:4} {}  {} batch {}: {:.3} ms a step, {:.0} samples/s, {:.1} GFLOP/s, {} dispatches a step, first loss after {:.0} ms{}",
+        m.device,
+        m.adapter,
+        m.layers,
+        m.batch_size,
+        m.ms_per_step,
+        m.samples_per_second,
+        m.gflops,
+        m.dispatches_per_step,
+        m.startup_ms,
+        match m.verified {
+            Some(true) => ", verified",
+            Some(false) => ", WRONG",
+            None => "",
+        }
+    )
+}
+
+fn grid(names: &[&str], shared: &Shared, printer: &Printer, began: Instant) -> Result<()> {
+    let (widths, batches) = bench::GRID;
+    let devices: Vec<Chosen> =
+        names.iter().map(|name| device::choose(name, shared.threads(), printer)).collect::<Result<_>>()?;
+    printer.say(format!(
+        "ms a step of 64-width-width-10: {}",
+        devices.iter().map(|d| d.info().adapter).collect::<Vec<_>>().join(" | ")
+    ));
+    printer.say(format!(
+        "{:>6}  {}",
+        "width",
+        batches.iter().map(|b| format!("{:>22}", format!("batch {b}"))).collect::<String>()
+    ));
+    let mut wins = Vec::new();
+    for &width in widths {
+        let mut row = format!("{width:>6}  ");
+        for &batch in batches {
+            let subject = bench::grid_subject(width, batch, shared.seed());
+            let steps = (2_000_000_000 / (6 * (64 * width + width * width) * batch)).clamp(3, 50);
+            let mut cells = Vec::new();
+            for chosen in &devices {
+                let measurement = time(&subject, chosen, steps, false, began)?;
+                printer.event(&measurement);
+                cells.push(measurement.ms_per_step);
+            }
+            if let [cpu, gpu] = cells[..]
+                && gpu < cpu
+            {
+                wins.push((width, batch));
+            }
+            row += &format!("{:>22}", cells.iter().map(|ms| format!("{ms:.3}")).collect::<Vec<_>>().join(" | "));
+        }
+        printer.say(row);
+    }
+    if devices.len() == 2 {
+        let (first, second) = (devices[0].info(), devices[1].info());
+        let verdict = match wins.first() {
+            None => format!("{} is faster everywhere in this grid", first.adapter),
+            Some((width, batch)) => format!(
+                "{} wins in {} of {} cells, first at width {width}, batch {batch}",
+                second.adapter,
+                wins.len(),
+                widths.len() * batches.len()
+            ),
+        };
+        printer.say(format!("crossover: {verdict}"));
+        printer.event(&serde_json::json!({"event": "crossover", "wins": wins}));
+    }
+    Ok(())
+}

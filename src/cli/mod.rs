@@ -1,0 +1,88 @@
+//! The command line: parses, calls the library, prints. The only place that prints.
+
+mod bench;
+mod device;
+mod devices;
+mod flags;
+mod plan;
+mod print;
+mod project;
+mod tour;
+mod train;
+mod verify;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::Result;
+use flags::{Overrides, RunFlags, Shared};
+use print::Printer;
+
+const TOUR: &str = "Examples:
+  wgrad                                        the tour: trains, tests, verifies and times this machine
+  wgrad train digits                           the built-in handwritten digits
+  wgrad train houses.csv --target price        a table
+  wgrad train mnist/ --hidden 128,64           a folder of MNIST-style IDX files
+  wgrad verify houses.csv --device gpu         proves the GPU right on your own network";
+
+/// Trains neural networks on any GPU, or none, and proves the results.
+#[derive(Debug, Parser)]
+#[command(name = "wgrad", version, before_help = TOUR, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Trains a network and leaves it in a run folder
+    #[command(before_help = train::EXAMPLES)]
+    Train(train::Flags),
+    /// Checks every step of a network on a device against the f64 reference
+    #[command(before_help = verify::EXAMPLES)]
+    Verify(verify::Flags),
+    /// Prints the compiled steps, shapes, bytes and dispatches without running them
+    #[command(before_help = plan::EXAMPLES)]
+    Plan(RunFlags),
+    /// Lists the adapters of this machine
+    #[command(before_help = devices::EXAMPLES)]
+    Devices,
+    /// Times training steps, CPU against GPU
+    #[command(before_help = bench::EXAMPLES)]
+    Bench(bench::Flags),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let began = Instant::now();
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let printer = Printer::new(&cli.shared);
+    let overrides = Overrides::new(&matches);
+    match run(cli, &overrides, &printer, began) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            printer.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Result<()> {
+    let shared = &cli.shared;
+    match cli.command {
+        None => tour::run(shared, printer, began),
+        Some(Command::Train(flags)) => train::run(&flags, shared, overrides, printer),
+        Some(Command::Verify(flags)) => verify::run(&flags, shared, overrides, printer),
+        Some(Command::Plan(flags)) => plan::run(&flags, shared, overrides, printer),
+        Some(Command::Devices) => devices::run(printer),
+        Some(Command::Bench(flags)) => bench::run(&flags, shared, printer, began),
+    }
+}

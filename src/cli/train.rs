@@ -1,0 +1,275 @@
+//! `wgrad train`.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, Value, json};
+
+use super::flags::{Overrides, RunFlags, Shared};
+use super::print::Printer;
+use super::project::Project;
+use super::verify;
+use crate::error::{Error, Result};
+use crate::plan::grouped;
+use crate::train::folder::{Folder, history_csv};
+use crate::train::metrics::Metrics;
+use crate::train::{End, Epoch, Set, Trainer, weights};
+
+pub(super) const EXAMPLES: &str = "Examples:
+  wgrad train digits
+  wgrad train houses.csv --target price --epochs 100
+  wgrad train mnist/ --hidden 128,64 --activation tanh --device gpu --verify
+  wgrad train --config run.toml --set optimizer.momentum=0.9 --out runs/first";
+
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    #[command(flatten)]
+    pub run: RunFlags,
+    /// The run's folder [default: runs/<UTC time>-<data name>]
+    #[arg(long, env = "WGRAD_OUT", value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Verifies every step on this device before training
+    #[arg(long)]
+    pub verify: bool,
+}
+
+/// What a finished training leaves for its files and for people.
+pub(super) struct Outcome {
+    pub end: End,
+    pub epochs: Vec<Epoch>,
+    pub best_epoch: Option<usize>,
+    pub seconds: f64,
+    /// Loss, metrics and the baseline's metrics of each set that has rows.
+    pub sets: Vec<(Set, f64, Metrics, Metrics)>,
+    pub model: Vec<u8>,
+}
+
+pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer: &Printer) -> Result<()> {
+    let project = Project::open(&flags.run, shared, overrides, printer, None)?;
+    // Before any work is done: an unusable folder or unusable weights must not cost a training.
+    let folder = match &flags.out {
+        Some(path) => Folder::claim(path)?,
+        None => Folder::claim_new(&project.data.name)?,
+    };
+    announce(&project, printer);
+    if flags.verify {
+        let report = project.verify()?;
+        let adapter = project.device.info().adapter;
+        verify::show(&report, &adapter, printer);
+        report.verdict(&adapter)?;
+    }
+    let outcome = train(&project, printer)?;
+    leave(&project, &outcome, &folder, shared)?;
+    conclude(&project, &outcome, &folder, printer);
+    Ok(())
+}
+
+pub(super) fn announce(project: &Project, printer: &Printer) {
+    let (data, plan) = (&project.data, &project.plan);
+    let rows = |rows: usize| grouped(rows as u64);
+    printer.say(format!(
+        "{}: {} rows to train on, {} to validate, {} to test; {} features",
+        data.name,
+        rows(data.split.train.len()),
+        rows(data.split.validation.len()),
+        rows(data.split.test.len()),
+        rows(data.feature_columns())
+    ));
+    let sizes: Vec<String> = std::iter::once(data.feature_columns())
+        .chain(project.config().model.layers.iter().filter_map(|layer| layer.units))
+        .map(|size| size.to_string())
+        .collect();
+    printer.say(format!(
+        "model: {} ({} parameters), {} dispatches a step on {}",
+        sizes.join("-"),
+        grouped(plan.parameter_count() as u64),
+        plan.train.len(),
+        project.device.info().adapter
+    ));
+}
+
+/// Trains, shows progress, and evaluates every set with the chosen weights.
+pub(super) fn train(project: &Project, printer: &Printer) -> Result<Outcome> {
+    let executor = project.device.executor(project.plan.clone())?;
+    let config = project.config();
+    let mut trainer = Trainer::new(config, &project.data, executor).map_err(|keyed| project.locate(keyed))?;
+    let began = Instant::now();
+    let mut progress = Progress::new(config.train.epochs, printer);
+    let end = trainer.fit(&mut |epoch| {
+        progress.show(epoch);
+        ControlFlow::Continue(())
+    });
+    progress.finish();
+    let end = end?;
+    let seconds = began.elapsed().as_secs_f64();
+    let mut sets = Vec::new();
+    for set in Set::ALL {
+        if let (Some(evaluation), Some(baseline)) = (trainer.evaluate(set)?, trainer.baseline(set)) {
+            sets.push((set, evaluation.loss, evaluation.metrics, baseline));
+        }
+    }
+    let description = json!({"model": config.model, "loss": config.loss, "preprocessing": project.data.preprocessing});
+    let model = weights::to_bytes(&project.plan, &trainer.model_weights()?, &description)?;
+    let best_epoch = trainer.best_epoch();
+    Ok(Outcome { end, epochs: trainer.history().to_vec(), best_epoch, seconds, sets, model })
+}
+
+/// One line an epoch; on a terminal also a bar. A training of many quick epochs is told about once a second.
+struct Progress<'a> {
+    printer: &'a Printer,
+    bar: ProgressBar,
+    epochs: usize,
+    last: Option<Instant>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(epochs: usize, printer: &'a Printer) -> Self {
+        let visible = !printer.json && !printer.is_quiet();
+        let bar = if visible { ProgressBar::new(epochs as u64) } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} epoch {pos}/{len}, {eta} left") {
+            bar.set_style(style);
+        }
+        Progress { printer, bar, epochs, last: None }
+    }
+
+    fn show(&mut self, epoch: &Epoch) {
+        self.bar.set_position(epoch.epoch as u64);
+        let mut event = Map::from_iter([
+            ("event".to_owned(), json!("epoch")),
+            ("epoch".to_owned(), json!(epoch.epoch)),
+            ("learning_rate".to_owned(), json!(epoch.learning_rate)),
+            ("train_loss".to_owned(), json!(epoch.train_loss)),
+            ("validation_loss".to_owned(), json!(epoch.validation_loss)),
+        ]);
+        event.extend(epoch.metrics.iter().map(|(name, value)| (name.clone(), json!(value))));
+        event.extend([("seconds".to_owned(), json!(epoch.seconds)), ("best".to_owned(), json!(epoch.is_best))]);
+        self.printer.event(&event);
+        let due = self.last.is_none_or(|last| last.elapsed() >= Duration::from_secs(1));
+        if self.epochs > 100 && !due && epoch.epoch != self.epochs {
+            return;
+        }
+        self.last = Some(Instant::now());
+        self.bar.suspend(|| self.printer.say(line(epoch, self.epochs)));
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn line(epoch: &Epoch, epochs: usize) -> String {
+    let mut text = format!(
+        "epoch {:>width$}/{epochs}  loss {:.4}",
+        epoch.epoch,
+        epoch.train_loss,
+        width = epochs.to_string().len()
+    );
+    if let Some(loss) = epoch.validation_loss {
+        text += &format!("  validation loss {loss:.4}");
+    }
+    let shown = ["validation_accuracy", "validation_r2"];
+    for (name, value) in epoch.metrics.iter().filter(|(name, _)| shown.contains(&name.as_str())) {
+        text += &format!("  {} {value:.4}", name.trim_start_matches("validation_").replace("r2", "R²"));
+    }
+    if epoch.is_best {
+        text += "  best";
+    }
+    text
+}
+
+fn leave(project: &Project, outcome: &Outcome, folder: &Folder, shared: &Shared) -> Result<()> {
+    let info = project.device.info();
+    let mut metrics = Map::new();
+    for (set, loss, own, _) in &outcome.sets {
+        let mut entry = Map::from_iter([("loss".to_owned(), json!(loss))]);
+        if let Value::Object(own) = json!(own) {
+            entry.extend(own);
+        }
+        metrics.insert(set.name().to_owned(), Value::Object(entry));
+    }
+    if let Some((_, _, _, baseline)) = outcome.sets.last() {
+        metrics.insert("baseline".to_owned(), json!(baseline));
+    }
+    metrics.extend([
+        ("epochs".to_owned(), json!(outcome.epochs.len())),
+        ("best_epoch".to_owned(), json!(outcome.best_epoch)),
+        ("stopped_early".to_owned(), json!(outcome.end == End::StoppedEarly)),
+        ("seconds".to_owned(), json!(outcome.seconds)),
+        ("device".to_owned(), json!(info.device)),
+        ("adapter".to_owned(), json!(info.adapter)),
+        ("dispatches_per_step".to_owned(), json!(project.plan.train.len())),
+    ]);
+    let environment = json!({
+        "wgrad": env!("CARGO_PKG_VERSION"),
+        "device": info.device,
+        "adapter": info.adapter,
+        "driver": info.driver,
+        "os": std::env::consts::OS,
+        "architecture": std::env::consts::ARCH,
+        "threads": shared.threads(),
+        "seed": project.config().seed,
+        "data": project.data.source,
+        "data_sha256": project.data.checksum,
+        "command": std::env::args().collect::<Vec<_>>(),
+        "written": humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+    });
+    let pretty = |value: &Value| {
+        serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| Error::internal(error.to_string()))
+    };
+    folder.write("config.toml", project.config().to_toml().as_bytes())?;
+    folder.write("model.safetensors", &outcome.model)?;
+    folder.write("history.csv", history_csv(&outcome.epochs).as_bytes())?;
+    folder.write("environment.json", pretty(&environment)?.as_bytes())?;
+    folder.write("metrics.json", pretty(&Value::Object(metrics))?.as_bytes())
+}
+
+fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Printer) {
+    if outcome.end == End::StoppedEarly {
+        let patience = project.config().early_stopping.patience;
+        let metric = project.config().early_stopping.metric.replace('_', " ");
+        printer.say(format!(
+            "stopped after epoch {}: no better {metric} for {patience} epochs{}",
+            outcome.epochs.len(),
+            outcome.best_epoch.map_or_else(String::new, |best| format!("; the weights of epoch {best} are kept"))
+        ));
+    }
+    if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
+        printer.say(format!("{}, {:.1} s", verdict(*set, *loss, metrics, baseline), outcome.seconds));
+    }
+    let path = folder.path().display();
+    printer.say(format!("run: {path}"));
+    printer.event(
+        &json!({"event": "done", "run": folder.path(), "epochs": outcome.epochs.len(), "seconds": outcome.seconds}),
+    );
+}
+
+/// Metrics in one line, beside what always giving the same answer would reach.
+pub(super) fn verdict(set: Set, loss: f64, metrics: &Metrics, baseline: &Metrics) -> String {
+    match (metrics, baseline) {
+        (Metrics::Regression { rmse, mae, r2 }, Metrics::Regression { rmse: base, .. }) => format!(
+            "{}: R² {r2:.4}, RMSE {} (always the mean: {}), MAE {}, loss {loss:.4}",
+            set.name(),
+            significant(*rmse),
+            significant(*base),
+            significant(*mae)
+        ),
+        (Metrics::Classes { accuracy, f1, roc_auc, .. }, Metrics::Classes { accuracy: base, .. }) => format!(
+            "{}: accuracy {accuracy:.4} (always the most frequent class: {base:.4}), F1 {f1:.4}{}, loss {loss:.4}",
+            set.name(),
+            roc_auc.map_or_else(String::new, |auc| format!(", ROC AUC {auc:.4}"))
+        ),
+        _ => format!("{}: loss {loss:.4}", set.name()),
+    }
+}
+
+/// Four significant digits.
+fn significant(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let decimals = (3 - value.abs().log10().floor() as i64).clamp(0, 12) as usize;
+    format!("{value:.decimals$}")
+}
