@@ -1,0 +1,1 @@
+pub const TESTS: &[(&str, crate::device::Test)] = &[];
