@@ -123,7 +123,8 @@ impl Gpu {
 fn check(case: &Path, device: &str) -> Result<(), Failed> {
     let out = tempfile(&format!("{}-{device}", name(case)));
     let expected = Outcome::expected(case)?;
-    let got = train(case, device, &out).and_then(|()| Outcome::of_run(&out));
+    let got =
+        train(case, device, &out).and_then(|()| was_trained_on(device, &out)).and_then(|()| Outcome::of_run(&out));
     let _ = std::fs::remove_dir_all(&out);
     let faults = faults(&got?, &expected, &meta(case)?);
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\n").into()) }
@@ -152,6 +153,15 @@ fn train(case: &Path, device: &str, out: &Path) -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("{command:?}\n{}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// A run that quietly took the CPU instead would prove nothing of the GPU.
+fn was_trained_on(device: &str, out: &Path) -> Result<(), Failed> {
+    let metrics: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("metrics.json"))?)?;
+    if metrics["device"] == device {
+        return Ok(());
+    }
+    Err(format!("asked for {device}, metrics.json says {}", metrics["device"]).into())
 }
 
 /// `meta.json`, as far as it is tested.
