@@ -2,6 +2,9 @@
 //! device. Each case on each device is a test of its own, named `cpu::opt_adam`; `tests/golden/README.md` says what a
 //! case is. Knows the program by its command line and the files it leaves, as a user does.
 
+#[path = "support/require.rs"]
+mod require;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -36,20 +39,16 @@ fn trials() -> Vec<Trial> {
             move || every_fault_is_reported(&case.ok_or("there is no case")?)
         }),
     ];
-    let gpu = Gpu::find();
+    let no_gpu = no_gpu();
     for case in own.into_iter().chain(shared) {
-        let folder = case.clone();
-        trials.push(Trial::test(format!("cpu::{}", name(&case)), move || check(&folder, "cpu")));
-        let gpu_test = gpu.clone();
-        let ignored = matches!(gpu, Gpu::Absent);
-        let trial = Trial::test(format!("gpu::{}", name(&case)), move || {
-            gpu_test.ready()?;
+        let (folder, name) = (case.clone(), name(&case));
+        trials.push(Trial::test(format!("cpu::{name}"), move || check(&folder, "cpu")));
+        trials.push(require::trial(&format!("gpu::{name}"), no_gpu.clone(), move || {
             // One process at a time: software adapters take all cores, and some do not like company.
             static ALONE: Mutex<()> = Mutex::new(());
             let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             check(&case, "gpu")
-        });
-        trials.push(trial.with_ignored_flag(ignored));
+        }));
     }
     trials
 }
@@ -87,35 +86,12 @@ fn listing(own: &[PathBuf], shared: &[PathBuf]) -> Trial {
     })
 }
 
-/// Whether there is an adapter to test, by the list that `wgrad devices` prints.
-#[derive(Clone)]
-enum Gpu {
-    Present,
-    /// Ignored, not passed: nothing was tested.
-    Absent,
-    /// Asked for by `WGRAD_REQUIRE_GPU=1`, and not there.
-    Missing(String),
-}
-
-impl Gpu {
-    fn find() -> Gpu {
-        let why = match wgrad::gpu::adapters() {
-            Ok(adapters) if !adapters.is_empty() => return Gpu::Present,
-            Ok(_) => "there is no adapter".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        match std::env::var("WGRAD_REQUIRE_GPU") {
-            Ok(value) if value == "1" => Gpu::Missing(why),
-            _ => Gpu::Absent,
-        }
-    }
-
-    fn ready(&self) -> Result<(), Failed> {
-        match self {
-            Gpu::Missing(why) => Err(format!("WGRAD_REQUIRE_GPU=1, but {why}").into()),
-            // Absent comes here only when someone runs the ignored tests, and then hears it from the program.
-            Gpu::Present | Gpu::Absent => Ok(()),
-        }
+/// What stands in the way of testing a GPU, by the list that `wgrad devices` prints.
+fn no_gpu() -> Option<String> {
+    match wgrad::gpu::adapters() {
+        Ok(adapters) if adapters.is_empty() => Some("there is no adapter".to_owned()),
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
     }
 }
 
