@@ -103,7 +103,9 @@ fn fits_its_op(shader: &Shader) -> Result<(), Failed> {
 fn begins_with_its_formula(shader: &Shader) -> Result<(), Failed> {
     for source in shader.op.sources(Class::Software).into_iter().filter(|source| source.contains("@compute")) {
         let first = source.lines().next().unwrap_or_default().to_owned();
-        ensure(first.starts_with("// ") && first.contains(['=', '←']), || format!("{}: begins with `{first}`", shader.name))?;
+        ensure(first.starts_with("// ") && first.contains(['=', '←']), || {
+            format!("{}: begins with `{first}`", shader.name)
+        })?;
     }
     Ok(())
 }
@@ -182,9 +184,8 @@ fn main() {
     ];
     let missing = (Command::new("spirv-val").arg("--version").output().err())
         .map(|error| format!("spirv-val does not run ({error}); install spirv-tools"));
-    trials.push(require::trial("spirv_val_accepts_every_shader", missing.clone(), || {
-        every_shader(spirv_val_accepts_it)
-    }));
+    trials
+        .push(require::trial("spirv_val_accepts_every_shader", missing.clone(), || every_shader(spirv_val_accepts_it)));
     trials.push(require::trial("spirv_val_refuses_a_broken_module", missing, spirv_val_refuses_a_broken_module));
     libtest_mimic::run(&arguments, trials).exit();
 }

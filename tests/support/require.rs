@@ -4,11 +4,7 @@
 use libtest_mimic::{Failed, Trial};
 
 /// A test that needs what `missing` says is missing, if anything is.
-pub fn trial(
-    name: &str,
-    missing: Option<String>,
-    test: impl FnOnce() -> Result<(), Failed> + Send + 'static,
-) -> Trial {
+pub fn trial(name: &str, missing: Option<String>, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
     match missing {
         None => Trial::test(name, test),
         // If someone asks for ignored tests, this one fails with the reason.
