@@ -1,10 +1,12 @@
 //! Training: epochs of mini-batches on any executor, evaluation, early stopping, and what a run leaves behind.
 //! It knows executors by their trait only and prints nothing.
 
+pub mod diagnosis;
 pub mod folder;
 pub mod metrics;
 pub mod setup;
 pub mod stopping;
+mod symptoms;
 pub mod weights;
 
 use std::ops::{ControlFlow, Range};
