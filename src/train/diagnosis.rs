@@ -73,7 +73,7 @@ pub fn diagnose(symptoms: &Symptoms) -> Vec<Advice> {
     let dead = dead_relu(symptoms);
     let mut advice = Vec::new();
     // A dead layer passes no gradient on: that is its fault, not that of depth.
-    let vanishing = if dead.is_empty() { vanishing_gradients(symptoms) } else { None };
+    let vanishing = if dead.is_none() { vanishing_gradients(symptoms) } else { None };
     let high = learning_rate_too_high(symptoms);
     // A loss that jumps may end on a way down, and any of the others explains that nothing was learned.
     let slow = if high.is_some() { None } else { learning_rate_too_low(symptoms).or_else(|| not_converged(symptoms)) };
@@ -92,20 +92,22 @@ pub fn diagnose(symptoms: &Symptoms) -> Vec<Advice> {
 /// A few units that never fire are usual and do no harm; from a quarter on, the layer is narrower than it was meant.
 const DEAD_SHARE: f64 = 0.25;
 
-fn dead_relu(symptoms: &Symptoms) -> Vec<Advice> {
-    let sick = |layer: &&Layer| layer.dead.is_some_and(|dead| dead as f64 >= DEAD_SHARE * layer.units as f64);
-    let advice = |layer: &Layer| Advice {
+fn dead_relu(symptoms: &Symptoms) -> Option<Advice> {
+    let is_sick = |layer: &&Layer| layer.dead.is_some_and(|dead| dead as f64 >= DEAD_SHARE * layer.units as f64);
+    let told = |layer: &Layer| format!("{} of {} in {}", layer.dead.unwrap_or(0), layer.units, layer.name);
+    let sick: Vec<String> = symptoms.layers.iter().filter(is_sick).map(told).collect();
+    (!sick.is_empty()).then(|| Advice {
         symptom: "dead_relu",
         finding: format!(
-            "{} of the {} ReLU units of {} are 0 for all of {} training rows, and a unit that is always 0 learns no more",
-            layer.dead.unwrap_or(0),
-            layer.units,
-            layer.name,
-            symptoms.rows_watched
+            "dead ReLU units, 0 for each of {} training rows and so without a gradient to learn by: {}",
+            symptoms.rows_watched,
+            sick.join(", ")
         ),
-        remedy: format!("a smaller learning rate (--lr {}) or --activation leaky_relu", symptoms.learning_rate / 10.0),
-    };
-    symptoms.layers.iter().filter(sick).map(advice).collect()
+        remedy: format!(
+            "a smaller learning rate (--lr {}) or --activation leaky_relu",
+            rate(symptoms.learning_rate / 10.0)
+        ),
+    })
 }
 
 /// In networks that learn, layers' gradients differ by a factor of up to 100 or so, relative to their weights. A
@@ -170,10 +172,10 @@ fn learning_rate_too_high(symptoms: &Symptoms) -> Option<Advice> {
     } else {
         return None;
     };
-    let remedy = format!("a smaller learning rate, such as --lr {}", symptoms.learning_rate / 10.0);
+    let remedy = format!("a smaller learning rate, such as --lr {}", rate(symptoms.learning_rate / 10.0));
     Some(Advice {
         symptom: "learning_rate_too_high",
-        finding: format!("{finding}; the learning rate of {} may be too high", symptoms.learning_rate),
+        finding: format!("{finding}; the learning rate of {} may be too high", rate(symptoms.learning_rate)),
         remedy,
     })
 }
@@ -205,9 +207,9 @@ fn learning_rate_too_low(symptoms: &Symptoms) -> Option<Advice> {
             "the loss fell from {} to {} in an almost straight line; the learning rate of {} may be too low",
             rounded(first),
             rounded(last),
-            symptoms.learning_rate
+            rate(symptoms.learning_rate)
         ),
-        remedy: format!("--lr {}, or more epochs", symptoms.learning_rate * 10.0),
+        remedy: format!("--lr {}, or more epochs", rate(symptoms.learning_rate * 10.0)),
     })
 }
 
@@ -266,7 +268,8 @@ impl Score {
 
     fn against_baseline(&self) -> String {
         let same = if self.metric == "accuracy" { "the most frequent class" } else { "the mean" };
-        format!("{} {:.2} on the {} rows (always {same}: {:.2})", self.metric, self.value, self.set, self.baseline)
+        let set = if self.set == "train" { "training" } else { self.set };
+        format!("{} {:.2} on the {set} rows (always {same}: {:.2})", self.metric, self.value, self.baseline)
     }
 }
 
@@ -279,7 +282,7 @@ fn underfitting(symptoms: &Symptoms) -> Option<Advice> {
     let shown = symptoms.held_out.as_ref().unwrap_or(train);
     let linear = symptoms.layers.len() < 2;
     let (cause, remedy) = if linear {
-        ("there may be nothing to learn, or more than a straight line can tell apart", "a hidden layer (--hidden 64)")
+        ("there may be nothing to learn, or more than a straight line can separate", "a hidden layer (--hidden 64)")
     } else {
         (
             "there may be nothing to learn in these columns, or the network underfits",
@@ -288,8 +291,12 @@ fn underfitting(symptoms: &Symptoms) -> Option<Advice> {
     };
     Some(Advice {
         symptom: "underfitting",
-        finding: format!("no better than always giving one answer: {}; {cause}", shown.against_baseline()),
-        remedy: format!("{remedy}, --epochs {}, or another --lr", 3 * symptoms.train_loss.len().max(1)),
+        finding: format!("hardly better than always giving one answer: {}; {cause}", shown.against_baseline()),
+        // What stopped for want of progress will not make any in more epochs.
+        remedy: match symptoms.was_cut_short {
+            true => format!("{remedy}, or another --lr"),
+            false => format!("{remedy}, --epochs {}, or another --lr", 3 * symptoms.train_loss.len()),
+        },
     })
 }
 
@@ -303,27 +310,25 @@ fn overfitting(symptoms: &Symptoms) -> Option<Advice> {
     let (train, held_out) = (&symptoms.train, symptoms.held_out.as_ref()?);
     let nothing_carries_over = held_out.is_no_better_than_baseline() && !train.is_no_better_than_baseline();
     let gap = train.value - held_out.value;
-    let finding = if nothing_carries_over {
-        format!(
-            "overfitting: {} {:.2} on the training rows, and no better than always giving one answer elsewhere: {}; there \
-             may be nothing to learn in these columns",
+    let (finding, remedy) = if nothing_carries_over {
+        let finding = format!(
+            "overfitting: {} {:.2} on the training rows, but hardly better than always giving one answer elsewhere, {}; \
+             there may be nothing to learn in these columns",
             train.metric,
             train.value,
             held_out.against_baseline()
-        )
+        );
+        (finding, "more rows, or other columns: a larger network would only learn more by heart")
     } else if train.skill() - held_out.skill() >= GAP && gap > held_out.chance() {
-        format!(
+        let finding = format!(
             "overfitting: {} {:.2} on the training rows and {:.2} on the {} rows",
             train.metric, train.value, held_out.value, held_out.set
-        )
+        );
+        (finding, "more rows, a smaller --hidden, dropout, or --set regularization.l2=1e-3")
     } else {
         return forgotten_best(symptoms);
     };
-    Some(Advice {
-        symptom: "overfitting",
-        finding,
-        remedy: "more rows, a smaller --hidden, dropout, or --set regularization.l2=1e-3".to_owned(),
-    })
+    Some(Advice { symptom: "overfitting", finding, remedy: remedy.to_owned() })
 }
 
 /// The validation loss has passed its best, and the weights of then are gone.
@@ -351,6 +356,12 @@ fn rounded(value: f64) -> String {
     }
     let decimals = 2 - value.abs().log10().floor() as i64;
     if decimals > 6 { format!("{value:.2e}") } else { format!("{value:.*}", decimals.max(0) as usize) }
+}
+
+/// A learning rate as one would type it: a tenth of 1e-5 is 1e-6 here and not 0.0000010000000000000002.
+fn rate(value: f64) -> String {
+    let clean: f64 = format!("{value:.2e}").parse().unwrap_or(value);
+    if clean < 1e-3 { format!("{clean:e}") } else { clean.to_string() }
 }
 
 #[cfg(test)]

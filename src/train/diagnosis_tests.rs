@@ -175,6 +175,7 @@ fn a_validation_loss_that_has_risen_matters_only_if_its_best_weights_are_gone() 
 }
 
 #[test]
-fn numbers_are_told_with_three_digits() {
+fn numbers_are_told_with_three_digits_and_rates_as_one_types_them() {
+    assert_eq!([1e-5 / 10.0, 1e-6 * 10.0, 0.3 / 10.0, 2.0].map(rate), ["1e-6", "1e-5", "0.03", "2"]);
     assert_eq!([1234.5, 0.01234, 1.5e-7, 0.0].map(rounded), ["1234", "0.0123", "1.50e-7", "0"]);
 }
