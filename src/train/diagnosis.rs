@@ -8,6 +8,8 @@ use serde::Serialize;
 /// What a training left to judge it by; [`super::Trainer::symptoms`] measures it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Symptoms {
+    /// Of the first batch, before any step.
+    pub start_loss: Option<f64>,
     /// Of each epoch.
     pub train_loss: Vec<f64>,
     /// Of each epoch; empty without validation rows.
@@ -72,9 +74,9 @@ impl fmt::Display for Advice {
 pub fn diagnose(symptoms: &Symptoms) -> Vec<Advice> {
     let dead = dead_relu(symptoms);
     let mut advice = Vec::new();
-    // A dead layer passes no gradient on: that is its fault, not that of depth.
-    let vanishing = if dead.is_none() { vanishing_gradients(symptoms) } else { None };
     let high = learning_rate_too_high(symptoms);
+    // A dead layer passes no gradient on, nor do units that large steps drove into saturation: that is no fault of depth.
+    let vanishing = if dead.is_none() && high.is_none() { vanishing_gradients(symptoms) } else { None };
     // A loss that jumps may end on a way down, and any of the others explains that nothing was learned.
     let slow = if high.is_some() { None } else { learning_rate_too_low(symptoms).or_else(|| not_converged(symptoms)) };
     advice.extend(dead);
@@ -158,6 +160,8 @@ fn exploding_gradients(symptoms: &Symptoms) -> Option<Advice> {
 const JUMP: f64 = 1.2;
 /// Below a tenth of what always giving the same answer costs, jumps are those of a loss that is nearly 0.
 const NEGLIGIBLE: f64 = 0.1;
+/// Batches may differ by a factor of 2 or 3; ten times the loss of the start weights is the work of the first steps.
+const OVERSHOT: f64 = 10.0;
 /// One jump may be chance; in one epoch of ten they are a habit.
 const JUMPING_SHARE: f64 = 0.1;
 
@@ -165,7 +169,11 @@ fn learning_rate_too_high(symptoms: &Symptoms) -> Option<Advice> {
     let (losses, scale) = (&symptoms.train_loss, symptoms.train.baseline_loss);
     let (first, last) = (*losses.first()?, *losses.last()?);
     let jumps = losses.windows(2).filter(|pair| pair[1] > JUMP * pair[0] && pair[1] > NEGLIGIBLE * scale).count();
-    let finding = if losses.len() >= 3 && last > JUMP * first {
+    let start = symptoms.start_loss.unwrap_or(f64::INFINITY);
+    let highest = losses.iter().copied().fold(0.0, f64::max);
+    let finding = if highest > OVERSHOT * start && highest > scale {
+        format!("the training loss rose from {} at the start to {}", rounded(start), rounded(highest))
+    } else if losses.len() >= 3 && last > JUMP * first {
         format!("the training loss rose from {} to {}", rounded(first), rounded(last))
     } else if jumps >= 2 && jumps as f64 >= JUMPING_SHARE * losses.len() as f64 {
         format!("the training loss jumps: in {jumps} of {} epochs it rose by more than a fifth", losses.len())
@@ -308,6 +316,10 @@ const RISEN: f64 = 1.2;
 
 fn overfitting(symptoms: &Symptoms) -> Option<Advice> {
     let (train, held_out) = (&symptoms.train, symptoms.held_out.as_ref()?);
+    // What was not learned at all was not learned by heart either.
+    if train.skill() <= 0.0 {
+        return None;
+    }
     let nothing_carries_over = held_out.is_no_better_than_baseline() && !train.is_no_better_than_baseline();
     let gap = train.value - held_out.value;
     let (finding, remedy) = if nothing_carries_over {
@@ -336,7 +348,7 @@ fn forgotten_best(symptoms: &Symptoms) -> Option<Advice> {
     let losses = &symptoms.validation_loss;
     let (best, lowest) = losses.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1))?;
     let last = *losses.last()?;
-    let falls = *symptoms.train_loss.last()? < symptoms.train_loss[best];
+    let falls = symptoms.train_loss.last()? < symptoms.train_loss.get(best)?;
     (!symptoms.keeps_best && falls && last > RISEN * lowest).then(|| Advice {
         symptom: "overfitting",
         finding: format!(

@@ -12,6 +12,7 @@ fn healthy() -> Symptoms {
         gradient: Some(0.05),
     };
     Symptoms {
+        start_loss: Some(1.2),
         train_loss: (0..50).map(|epoch| 0.1 + 0.9 * (-f64::from(epoch) / 5.0).exp()).collect(),
         validation_loss: (0..50).map(|epoch| 0.2 + 0.8 * (-f64::from(epoch) / 5.0).exp()).collect(),
         learning_rate: 1e-3,
@@ -62,12 +63,17 @@ fn gradients_vanish_when_the_first_layer_gets_less_than_a_thousandth_of_the_last
 }
 
 #[test]
-fn a_dead_layer_is_not_blamed_on_depth() {
+fn dead_and_saturated_layers_are_not_blamed_on_depth() {
     let both = named(|s| {
         s.layers[1].dead = Some(100);
         s.layers[0].gradient = Some(0.0);
     });
     assert_eq!(both, ["dead_relu"]);
+    let saturated = named(|s| {
+        s.train_loss[0] = 50.0;
+        s.layers[0].gradient = Some(0.0);
+    });
+    assert_eq!(saturated, ["learning_rate_too_high"]);
 }
 
 #[test]
@@ -84,7 +90,11 @@ fn a_loss_that_rises_or_jumps_points_at_the_learning_rate() {
     assert_eq!(named(|s| s.train_loss = zigzag(0.5, 0.7)), ["learning_rate_too_high"]);
     assert_eq!(named(|s| s.train_loss = zigzag(0.5, 0.55)), [""; 0], "noise");
     assert_eq!(named(|s| s.train_loss = zigzag(0.01, 0.02)), [""; 0], "next to nothing, twice");
-    assert_eq!(named(|s| s.train_loss[20] *= 2.0), [""; 0], "once is chance");
+    assert_eq!(named(|s| s.train_loss[2] *= 2.0), [""; 0], "once is chance");
+    assert_eq!(named(|s| s.train_loss[0] = 12.1), ["learning_rate_too_high"], "the first steps threw it far off");
+    assert_eq!(named(|s| s.train_loss[0] = 11.9), [""; 0]);
+    assert_eq!(named(|s| (s.train_loss[0], s.start_loss) = (12.1, Some(12.0))), [""; 0], "the start was no better");
+    assert_eq!(named(|s| (s.train_loss[0], s.start_loss) = (12.1, None)), [""; 0], "the start is not known");
 }
 
 #[test]
@@ -160,6 +170,7 @@ fn overfitting_is_a_gap_between_the_training_rows_and_others() {
     assert_eq!(gap(score("validation", 150, 0.9, 0.5)), [""; 0]);
     assert_eq!(gap(score("validation", 150, 0.52, 0.9)), ["overfitting"], "nothing of it carries over");
     assert_eq!(named(|s| s.held_out = None), [""; 0]);
+    assert_eq!(named(|s| (s.train.value, s.held_out) = (0.2, Some(score("test", 150, 0.0, 9.0)))), [""; 0]);
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl Trainer<'_> {
             });
         }
         Ok(Some(Symptoms {
+            start_loss: self.start_loss,
             train_loss: self.epochs.iter().map(|epoch| epoch.train_loss).collect(),
             validation_loss: self.epochs.iter().filter_map(|epoch| epoch.validation_loss).collect(),
             learning_rate: self.config.optimizer.learning_rate,
