@@ -193,8 +193,10 @@ fn watched(symptoms: &Symptoms) -> &[f64] {
     if symptoms.validation_loss.is_empty() { &symptoms.train_loss } else { &symptoms.validation_loss }
 }
 
-/// Fewer points make no curve.
-const CURVE: usize = 5;
+/// Trends are told by fifths of a training.
+const FIFTHS: usize = 5;
+/// Fewer epochs are the beginning of any curve, and that is straight.
+const CURVE: usize = 10;
 /// The end of a training curve falls far more slowly than its start; half as fast is nearly a straight line.
 const STRAIGHT: f64 = 0.5;
 
@@ -203,8 +205,8 @@ fn learning_rate_too_low(symptoms: &Symptoms) -> Option<Advice> {
     let (first, last) = (*losses.first()?, *losses.last()?);
     // Chance goes up and down; a rate that is too low goes down in every epoch.
     let falls = losses.windows(2).all(|pair| pair[1] < pair[0]);
-    let fifth = losses.len() / CURVE;
-    if symptoms.was_cut_short || fifth == 0 || !falls {
+    let fifth = losses.len() / FIFTHS;
+    if symptoms.was_cut_short || losses.len() < CURVE || !falls {
         return None;
     }
     let (early, late) = (first - losses[fifth], losses[losses.len() - 1 - fifth] - last);
@@ -232,7 +234,7 @@ fn not_converged(symptoms: &Symptoms) -> Option<Advice> {
         return None;
     }
     // Means over several epochs, so that one lucky epoch decides nothing.
-    let width = (losses.len() / CURVE).max(1);
+    let width = (losses.len() / FIFTHS).max(1);
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     let last = mean(&losses[losses.len() - width..]);
     let before = mean(&losses[losses.len() - 2 * width..losses.len() - width]);

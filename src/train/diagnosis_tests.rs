@@ -103,6 +103,7 @@ fn a_loss_that_falls_in_a_straight_line_asks_for_a_larger_learning_rate() {
     assert_eq!(named(|s| s.validation_loss = line(1e-4)), ["learning_rate_too_low"]);
     assert_eq!(named(|s| s.validation_loss = line(0.02)), ["learning_rate_too_low"]);
     assert_eq!(named(|s| s.validation_loss = line(0.05)), ["not_converged"], "it has come far");
+    assert_eq!(named(|s| s.validation_loss = line(0.02)[..9].to_vec()), ["not_converged"], "too short to tell");
     let noisy = |s: &mut Symptoms| {
         s.validation_loss = line(1e-4);
         s.validation_loss[7] += 1e-3;
