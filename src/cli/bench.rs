@@ -10,6 +10,7 @@ use super::print::Printer;
 use crate::bench::{self, Measurement, Subject};
 use crate::cpu::CpuExecutor;
 use crate::error::Result;
+use crate::gpu;
 use crate::model::real::Tracked;
 use crate::plan::Executor;
 use crate::train::setup::{self, RowWeights};
@@ -42,7 +43,7 @@ pub(super) struct Flags {
 }
 
 pub(super) fn run(flags: &Flags, shared: &Shared, printer: &Printer, began: Instant) -> Result<()> {
-    // Unless devices are named, the two that the table compares.
+    // Unless devices are named, the two that the table compares, where there are two.
     let names = if shared.device == "auto" { "cpu,gpu" } else { shared.device.as_str() };
     let names: Vec<&str> = names.split(',').map(str::trim).collect();
     match &flags.layers {
@@ -68,14 +69,24 @@ fn one(
 ) -> Result<()> {
     let mut began = Some(began);
     for name in names {
+        if is_absent(name, shared)? {
+            printer.say("no Vulkan, Metal or DX12 adapter was found to compare with");
+            continue;
+        }
         // The first device pays for the start of the process.
         let began = began.take().unwrap_or_else(Instant::now);
-        let chosen = device::choose(name, shared.threads(), printer)?;
+        let chosen = device::choose(name, shared.threads(), &mut Vec::new())?;
         let measurement = time(subject, &chosen, flags.steps as usize, flags.verify == Switch::On, began)?;
         printer.event(&measurement);
-        printer.say(line(&measurement));
+        printer.result(line(&measurement));
     }
     Ok(())
+}
+
+/// Whether a GPU that nobody asked for is not there. Asked only when its turn comes: looking for one takes time that
+/// the CPU's start must not be charged with.
+fn is_absent(name: &str, shared: &Shared) -> Result<bool> {
+    Ok(shared.device == "auto" && name == "gpu" && gpu::adapters()?.is_empty())
 }
 
 /// Times a network on a device and, if asked to, checks one step of it afterwards.
@@ -128,13 +139,17 @@ fn line(m: &Measurement) -> String {
 
 fn grid(names: &[&str], shared: &Shared, printer: &Printer, began: Instant) -> Result<()> {
     let (widths, batches) = bench::GRID;
-    let devices: Vec<Chosen> =
-        names.iter().map(|name| device::choose(name, shared.threads(), printer)).collect::<Result<_>>()?;
-    printer.say(format!(
+    let mut devices = Vec::new();
+    for name in names {
+        if !is_absent(name, shared)? {
+            devices.push(device::choose(name, shared.threads(), &mut Vec::new())?);
+        }
+    }
+    printer.result(format!(
         "ms a step of 64-width-width-10: {}",
         devices.iter().map(|d| d.info().adapter).collect::<Vec<_>>().join(" | ")
     ));
-    printer.say(format!(
+    printer.result(format!(
         "{:>6}  {}",
         "width",
         batches.iter().map(|b| format!("{:>22}", format!("batch {b}"))).collect::<String>()
@@ -158,7 +173,7 @@ fn grid(names: &[&str], shared: &Shared, printer: &Printer, began: Instant) -> R
             }
             row += &format!("{:>22}", cells.iter().map(|ms| format!("{ms:.3}")).collect::<Vec<_>>().join(" | "));
         }
-        printer.say(row);
+        printer.result(row);
     }
     if devices.len() == 2 {
         let (first, second) = (devices[0].info(), devices[1].info());
@@ -171,7 +186,7 @@ fn grid(names: &[&str], shared: &Shared, printer: &Printer, began: Instant) -> R
                 widths.len() * batches.len()
             ),
         };
-        printer.say(format!("crossover: {verdict}"));
+        printer.result(format!("crossover: {verdict}"));
         printer.event(&serde_json::json!({"event": "crossover", "wins": wins}));
     }
     Ok(())

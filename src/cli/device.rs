@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::print::Printer;
 use crate::cpu::{self, CpuExecutor};
 use crate::error::Result;
 use crate::gpu::{self, GpuExecutor, Selector};
@@ -15,8 +14,9 @@ pub(super) enum Chosen {
     Gpu(gpu::Device),
 }
 
-/// Opens what `--device` names; `auto` takes a hardware GPU when there is one, else the CPU path, and says which.
-pub(super) fn choose(name: &str, threads: usize, printer: &Printer) -> Result<Chosen> {
+/// Opens what `--device` names; `auto` takes a hardware GPU when there is one, else the CPU path, and adds to `notes`
+/// which.
+pub(super) fn choose(name: &str, threads: usize, notes: &mut Vec<String>) -> Result<Chosen> {
     let lower = name.to_lowercase();
     match lower.as_str() {
         "cpu" => Ok(Chosen::Cpu { threads }),
@@ -28,11 +28,10 @@ pub(super) fn choose(name: &str, threads: usize, printer: &Printer) -> Result<Ch
                     Some(adapter) => format!("the only adapter is a software one, {}", adapter.name),
                     None => "no Vulkan, Metal or DX12 adapter was found".to_owned(),
                 };
-                printer
-                    .say(format!("device: cpu ({}), because {why}; override with --device", cpu::processor().adapter));
+                notes.push(format!("device: cpu, since {why}{}", if adapters.is_empty() { "" } else { "; override with --device gpu" }));
                 return Ok(Chosen::Cpu { threads });
             };
-            printer.say(format!("device: {}; override with --device", hardware.info().adapter));
+            notes.push(format!("device: {}; override with --device cpu", hardware.info().adapter));
             gpu::Device::open(hardware).map(Chosen::Gpu)
         }
         index if index.parse::<usize>().is_ok() => {

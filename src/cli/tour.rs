@@ -7,7 +7,7 @@ use super::device::{self, Chosen};
 use super::flags::{RunFlags, Shared};
 use super::print::Printer;
 use super::project::Project;
-use super::train;
+use super::train::{self, Told};
 use crate::bench::Subject;
 use crate::error::Result;
 use crate::gpu;
@@ -18,9 +18,8 @@ pub(super) fn run(shared: &Shared, printer: &Printer, began: Instant) -> Result<
     printer.heading("1. Training: the built-in handwritten digits, 1,797 images of 8×8 pixels, 10 classes");
     let flags = RunFlags::of("digits");
     let overrides = super::flags::Overrides::none();
-    let project = Project::open(&flags, shared, &overrides, printer, None)?;
-    train::announce(&project, printer);
-    let outcome = train::train(&project, printer)?;
+    let project = Project::open(&flags, shared, &overrides, None)?;
+    let outcome = train::train(&project, printer, Told::TenthEpochs)?;
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
         printer.say(train::verdict(*set, *loss, metrics, baseline));
         printer.say(format!("trained in {:.1} s on {}", outcome.seconds, project.device.info().adapter));
@@ -40,7 +39,7 @@ pub(super) fn run(shared: &Shared, printer: &Printer, began: Instant) -> Result<
         Chosen::Gpu(_) => project,
         Chosen::Cpu { .. } => {
             let shared = Shared { device: best.index.to_string(), ..shared.clone() };
-            Project::open(&flags, &shared, &overrides, &printer.quieter(), None)?
+            Project::open(&flags, &shared, &overrides, None)?
         }
     };
     let report = on_adapter.verify()?;
