@@ -28,7 +28,10 @@ pub(super) fn choose(name: &str, threads: usize, notes: &mut Vec<String>) -> Res
                     Some(adapter) => format!("the only adapter is a software one, {}", adapter.name),
                     None => "no Vulkan, Metal or DX12 adapter was found".to_owned(),
                 };
-                notes.push(format!("device: cpu, since {why}{}", if adapters.is_empty() { "" } else { "; override with --device gpu" }));
+                notes.push(format!(
+                    "device: cpu, since {why}{}",
+                    if adapters.is_empty() { "" } else { "; override with --device gpu" }
+                ));
                 return Ok(Chosen::Cpu { threads });
             };
             notes.push(format!("device: {}; override with --device cpu", hardware.info().adapter));

@@ -33,7 +33,15 @@ impl Color {
 #[command(next_help_heading = "Options of every command")]
 pub(super) struct Shared {
     /// auto (a hardware GPU, else the CPU path), cpu, gpu (the best adapter, a software one too), an adapter's index or part of its name
-    #[arg(long, global = true, env = "WGRAD_DEVICE", hide_env = true, default_value = "auto", value_name = "DEVICE", display_order = 101)]
+    #[arg(
+        long,
+        global = true,
+        env = "WGRAD_DEVICE",
+        hide_env = true,
+        default_value = "auto",
+        value_name = "DEVICE",
+        display_order = 101
+    )]
     pub device: String,
     /// Threads of the CPU path; results do not depend on it [default: all cores]
     #[arg(long, global = true, env = "WGRAD_THREADS", hide_env = true, allow_negative_numbers = true, display_order = 102, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]

@@ -31,12 +31,7 @@ pub(super) struct Project {
 impl Project {
     /// Loads run file and data, opens the device, compiles the plan. `fallback` is the data where none is named.
     /// Says nothing yet: until all is checked, an error is the only thing worth reading.
-    pub fn open(
-        flags: &RunFlags,
-        shared: &Shared,
-        overrides: &Overrides,
-        fallback: Option<&str>,
-    ) -> Result<Self> {
+    pub fn open(flags: &RunFlags, shared: &Shared, overrides: &Overrides, fallback: Option<&str>) -> Result<Self> {
         let mut loaded = overrides.load(flags, shared)?;
         if loaded.config.data.source.is_none() {
             let Some(fallback) = fallback else {

@@ -65,9 +65,9 @@ impl Folder {
             Error::output(format!("cannot be written: {error}")).at(target.display()).remedy(remedy)
         };
         let made = make(&self.path).map_err(|error| refuse(&self.path, error))?;
-        let paths = files.iter().map(|(name, _)| {
-            (self.path.join(format!(".{name}.{}.tmp", std::process::id())), self.path.join(name))
-        });
+        let paths = files
+            .iter()
+            .map(|(name, _)| (self.path.join(format!(".{name}.{}.tmp", std::process::id())), self.path.join(name)));
         let paths: Vec<(PathBuf, PathBuf)> = paths.collect();
         let stage = paths.iter().zip(files).try_for_each(|((staged, target), (_, bytes))| {
             write_flushed(staged, bytes).map_err(|error| refuse(target, error))
