@@ -1,9 +1,6 @@
 // c[i, j] = Σ_p left[i, p] right[p, j], on a processor without fast shared memory: each invocation keeps 16 rows of 4
 // neighbouring columns in registers; the 8 invocations of a workgroup lie side by side along the columns, so that
 // whatever depends on the row alone is loaded once for all of them.
-const TILE_ROWS: u32 = 16u;
-const TILE_COLUMNS: u32 = 32u;
-const WORKGROUP: u32 = 8u;
 
 fn part_multiply(tile_row: u32, tile_column: u32, lane: u32, depth4: u32) {
     let i = tile_row * TILE_ROWS;

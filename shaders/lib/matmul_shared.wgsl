@@ -1,8 +1,5 @@
 // c[i, j] = Σ_p left[i, p] right[p, j], on a GPU: 32 × 32 outputs a workgroup, 4 × 4 an invocation, the operands
 // brought to shared memory 16 deep at a time. Rows are padded by one element against bank conflicts.
-const TILE_ROWS: u32 = 32u;
-const TILE_COLUMNS: u32 = 32u;
-const WORKGROUP: u32 = 64u;
 
 var<workgroup> part_left_tile: array<array<f32, 17>, 32>;
 var<workgroup> part_right_tile: array<array<vec4<f32>, 9>, 16>;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use super::device::{self, Chosen};
-use super::flags::Shared;
+use super::flags::{Shared, count};
 use super::print::Printer;
 use crate::bench::{self, Measurement, Subject};
 use crate::cpu::CpuExecutor;
@@ -32,14 +32,17 @@ pub(super) struct Flags {
     #[arg(long, value_name = "N-N-…-N")]
     layers: Option<String>,
     /// Rows of a batch
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = 256, allow_negative_numbers = true, value_parser = count, value_name = "N")]
     batch_size: u32,
     /// Steps of one repeat; the median of at least 5 repeats is reported
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = 200, allow_negative_numbers = true, value_parser = count, value_name = "N")]
     steps: u32,
     /// Checks one step against the f64 reference, after timing
     #[arg(long, value_enum, default_value_t = Switch::On, value_name = "WHEN")]
     verify: Switch,
+    /// Times each op of the step by itself
+    #[arg(long)]
+    profile: bool,
 }
 
 pub(super) fn run(flags: &Flags, shared: &Shared, printer: &Printer, began: Instant) -> Result<()> {
@@ -75,10 +78,13 @@ fn one(
         }
         // The first device pays for the start of the process.
         let began = began.take().unwrap_or_else(Instant::now);
-        let chosen = device::choose(name, shared.threads(), &mut Vec::new())?;
+        let (chosen, _) = device::choose(name, shared.threads())?;
         let measurement = time(subject, &chosen, flags.steps as usize, flags.verify == Switch::On, began)?;
         printer.event(&measurement);
         printer.result(line(&measurement));
+        if flags.profile {
+            profile(subject, &chosen, measurement.ms_per_step, printer)?;
+        }
     }
     Ok(())
 }
@@ -87,6 +93,30 @@ fn one(
 /// the CPU's start must not be charged with.
 fn is_absent(name: &str, shared: &Shared) -> Result<bool> {
     Ok(shared.device == "auto" && name == "gpu" && gpu::adapters()?.is_empty())
+}
+
+/// A table of the time each op takes by itself.
+fn profile(subject: &Subject, chosen: &Chosen, ms_per_step: f64, printer: &Printer) -> Result<()> {
+    let data = subject.data()?;
+    let mut executor = chosen.executor(subject.plan(&data, chosen.max_binding())?)?;
+    let config = subject.config();
+    setup::load_data(executor.as_mut(), &data, &RowWeights::new(&config, &data)?)?;
+    let start = setup::start_weights(executor.plan(), &config)?;
+    setup::write_weights(executor.as_mut(), &start)?;
+    let rows = bench::profile(executor.as_mut(), &bench::first_batch(subject, &data))?;
+    for row in &rows {
+        printer.event(&serde_json::json!({"event": "profile", "row": row}));
+        printer.result(format!(
+            "  {:24} {:>9.3} ms {:>8.1} GFLOP/s {:>5.1} %",
+            row.step,
+            row.ms,
+            row.gflops,
+            100.0 * row.share
+        ));
+    }
+    let alone: f64 = rows.iter().map(|row| row.ms).sum();
+    printer.result(format!("  {:24} {alone:>9.3} ms one by one, {ms_per_step:.3} ms in a training step", "all"));
+    Ok(())
 }
 
 /// Times a network on a device and, if asked to, checks one step of it afterwards.
@@ -109,7 +139,7 @@ pub(super) fn time(
             setup::load_data(each, &data, &RowWeights::new(&config, &data)?)?;
             setup::write_weights(each, &start)?;
         }
-        let batch = bench::verification_batch(subject, &data);
+        let batch = bench::first_batch(subject, &data);
         let report = verify::verify(executor.as_mut(), &mut reference, &[batch])?;
         measurement.verified = Some(report.passed());
         report.verdict(&chosen.info().adapter)?;
@@ -142,7 +172,7 @@ fn grid(names: &[&str], shared: &Shared, printer: &Printer, began: Instant) -> R
     let mut devices = Vec::new();
     for name in names {
         if !is_absent(name, shared)? {
-            devices.push(device::choose(name, shared.threads(), &mut Vec::new())?);
+            devices.push(device::choose(name, shared.threads())?.0);
         }
     }
     printer.result(format!(

@@ -14,34 +14,31 @@ pub(super) enum Chosen {
     Gpu(gpu::Device),
 }
 
-/// Opens what `--device` names; `auto` takes a hardware GPU when there is one, else the CPU path, and adds to `notes`
-/// which.
-pub(super) fn choose(name: &str, threads: usize, notes: &mut Vec<String>) -> Result<Chosen> {
-    let lower = name.to_lowercase();
-    match lower.as_str() {
-        "cpu" => Ok(Chosen::Cpu { threads }),
-        "gpu" => gpu::open(&Selector::Best).map(Chosen::Gpu),
-        "auto" => {
-            let adapters = gpu::adapters()?;
-            let Some(hardware) = adapters.iter().find(|adapter| !adapter.is_software()) else {
-                let why = match adapters.first() {
-                    Some(adapter) => format!("the only adapter is a software one, {}", adapter.name),
-                    None => "no Vulkan, Metal or DX12 adapter was found".to_owned(),
-                };
-                notes.push(format!(
-                    "device: cpu, since {why}{}",
-                    if adapters.is_empty() { "" } else { "; override with --device gpu" }
-                ));
-                return Ok(Chosen::Cpu { threads });
-            };
-            notes.push(format!("device: {}; override with --device cpu", hardware.info().adapter));
-            gpu::Device::open(hardware).map(Chosen::Gpu)
-        }
-        index if index.parse::<usize>().is_ok() => {
-            gpu::open(&Selector::Index(index.parse().unwrap_or(usize::MAX))).map(Chosen::Gpu)
-        }
-        _ => gpu::open(&Selector::Name(name.to_owned())).map(Chosen::Gpu),
+/// Opens what `--device` names; `auto` takes a hardware GPU when there is one, else the CPU path. Also says why, where
+/// it was not named: words that go behind its name.
+pub(super) fn choose(name: &str, threads: usize) -> Result<(Chosen, String)> {
+    let selector = match name.to_lowercase().as_str() {
+        "cpu" => return Ok((Chosen::Cpu { threads }, String::new())),
+        "auto" => return automatic(threads),
+        "gpu" => Selector::Best,
+        index if index.parse::<usize>().is_ok() => Selector::Index(index.parse().unwrap_or(usize::MAX)),
+        _ => Selector::Name(name.to_owned()),
+    };
+    Ok((Chosen::Gpu(gpu::open(&selector)?), String::new()))
+}
+
+fn automatic(threads: usize) -> Result<(Chosen, String)> {
+    let adapters = gpu::adapters()?;
+    if let Some(hardware) = adapters.iter().find(|adapter| !adapter.is_software()) {
+        return Ok((Chosen::Gpu(gpu::Device::open(hardware)?), " (auto; override with --device cpu)".into()));
     }
+    let why = match adapters.first() {
+        Some(software) => {
+            format!("; the only adapter, {}, is a software one; override with --device gpu", software.name)
+        }
+        None => "; no Vulkan, Metal or DX12 adapter was found".into(),
+    };
+    Ok((Chosen::Cpu { threads }, why))
 }
 
 impl Chosen {

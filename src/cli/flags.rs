@@ -44,10 +44,10 @@ pub(super) struct Shared {
     )]
     pub device: String,
     /// Threads of the CPU path; results do not depend on it [default: all cores]
-    #[arg(long, global = true, env = "WGRAD_THREADS", hide_env = true, allow_negative_numbers = true, display_order = 102, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
-    pub threads: Option<u16>,
+    #[arg(long, global = true, env = "WGRAD_THREADS", hide_env = true, allow_negative_numbers = true, display_order = 102, value_parser = threads, value_name = "N")]
+    pub threads: Option<usize>,
     /// Seed of every random choice [default: 42]
-    #[arg(long, global = true, env = "WGRAD_SEED", hide_env = true, allow_negative_numbers = true, display_order = 103, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), value_name = "N")]
+    #[arg(long, global = true, env = "WGRAD_SEED", hide_env = true, allow_negative_numbers = true, display_order = 103, value_parser = seed, value_name = "N")]
     pub seed: Option<u64>,
     /// Says nothing but results and errors
     #[arg(long, short, global = true, env = "WGRAD_QUIET", hide_env = true, value_parser = FalseyValueParser::new(), display_order = 104)]
@@ -62,7 +62,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn threads(&self) -> usize {
-        self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
     }
 
     pub fn seed(&self) -> u64 {
@@ -76,8 +76,8 @@ pub(super) struct RunFlags {
     /// A built-in name (digits), a .csv or .tsv (also .gz), an .npz, or a folder of MNIST-style IDX files
     #[arg(value_name = "DATA")]
     pub data: Option<String>,
-    /// The run file
-    #[arg(long, env = "WGRAD_CONFIG", hide_env = true, value_name = "FILE.toml")]
+    /// The run file (TOML)
+    #[arg(long, env = "WGRAD_CONFIG", hide_env = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The column to predict, by name or 0-based index; several for regression: a,b [default: the last one]
     #[arg(long, env = "WGRAD_TARGET", hide_env = true, value_name = "COLUMN")]
@@ -103,11 +103,11 @@ pub(super) struct RunFlags {
     /// Rows of a mini-batch [default: 64]
     #[arg(long, env = "WGRAD_BATCH_SIZE", hide_env = true, value_name = "N", allow_negative_numbers = true)]
     pub batch_size: Option<String>,
-    /// Start weights, such as the model.safetensors of another run
-    #[arg(long, env = "WGRAD_INIT", hide_env = true, value_name = "FILE.safetensors")]
+    /// Start weights, such as another run's model.safetensors
+    #[arg(long, env = "WGRAD_INIT", hide_env = true, value_name = "FILE")]
     pub init: Option<String>,
     /// Any other setting of the run file, such as data.split=[0.8,0.1,0.1]
-    #[arg(long, value_name = "path.to.key=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
 
@@ -270,6 +270,20 @@ impl Overrides {
         }
         Ok(Some(Override { key: "model.layers".into(), value: Value::Array(layers), origin }))
     }
+}
+
+/// How many of something; what clap says of a bad value is the remedy.
+pub(super) fn count(text: &str) -> Result<u32, &'static str> {
+    text.parse().ok().filter(|&count| count > 0).ok_or("give a whole number of at least 1")
+}
+
+fn threads(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|count| (1..=1024).contains(count)).ok_or("give a whole number from 1 to 1024")
+}
+
+fn seed(text: &str) -> Result<u64, &'static str> {
+    // A run file's integers end at i64::MAX.
+    text.parse().ok().filter(|&seed| i64::try_from(seed).is_ok()).ok_or("give a whole number of at least 0")
 }
 
 fn activation_help() -> String {

@@ -23,11 +23,11 @@ use parse::Refusal;
 use print::Printer;
 
 const TOUR: &str = "Examples:
-  wgrad                                        the tour: trains, verifies, times
-  wgrad train digits                           the built-in handwritten digits
-  wgrad train houses.csv --target price        a table
-  wgrad train mnist/ --hidden 128,64           a folder of MNIST-style IDX files
-  wgrad verify houses.csv --device gpu         proves the GPU right on your own network";
+  wgrad                                  the tour: trains, verifies, times
+  wgrad train digits                     the built-in handwritten digits
+  wgrad train houses.csv --target price  a table
+  wgrad train mnist/ --hidden 128,64     a folder of MNIST-style IDX files
+  wgrad verify houses.csv --device gpu   proves the GPU right on your network";
 
 const ENVIRONMENT: &str = "Variables of the environment stand in for flags: WGRAD_DEVICE=cpu is --device cpu.";
 
@@ -44,13 +44,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Trains a network and leaves it in a run folder
-    #[command(before_help = train::EXAMPLES)]
+    #[command(before_help = train::EXAMPLES, after_help = ENVIRONMENT)]
     Train(train::Flags),
     /// Checks every step of a network on a device against the f64 reference
-    #[command(before_help = verify::EXAMPLES)]
+    #[command(before_help = verify::EXAMPLES, after_help = ENVIRONMENT)]
     Verify(verify::Flags),
     /// Prints the compiled steps, shapes, bytes and dispatches without running them
-    #[command(before_help = plan::EXAMPLES)]
+    #[command(before_help = plan::EXAMPLES, after_help = ENVIRONMENT)]
     Plan(RunFlags),
     /// Lists the adapters of this machine
     #[command(before_help = devices::EXAMPLES)]

@@ -68,12 +68,12 @@ fn sentence(error: &clap::Error, arguments: &[OsString]) -> Error {
             Error::usage("a value is missing").at(flag).remedy(format!("write {argument}"))
         }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let reason = std::error::Error::source(error).map(|reason| format!(": {reason}")).unwrap_or_default();
+            let reason = std::error::Error::source(error).map(ToString::to_string);
             let remedy = match error.get(ContextKind::ValidValue) {
-                Some(ContextValue::Strings(values)) if !values.is_empty() => format!("use {}", values.join(", ")),
-                _ => "see --help".into(),
+                Some(ContextValue::Strings(values)) if !values.is_empty() => format!("give {}", values.join(", ")),
+                _ => reason.unwrap_or_else(|| "see --help".into()),
             };
-            let problem = format!("`{value}` is no value for it{reason}");
+            let problem = format!("`{value}` is no value for it");
             Error::usage(problem).at(place(flag, value, arguments)).remedy(remedy)
         }
         ErrorKind::UnknownArgument if flag.starts_with('-') => {

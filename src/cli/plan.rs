@@ -12,7 +12,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 
 pub(super) fn run(flags: &RunFlags, shared: &Shared, overrides: &Overrides, printer: &Printer) -> Result<()> {
     let project = Project::open(flags, shared, overrides, Some("digits"))?;
-    project.notes.iter().for_each(|note| printer.say(note));
+    project.data.notes.iter().for_each(|note| printer.say(note));
     let plan = &project.plan;
     if printer.json {
         let steps = |phase| plan.steps(phase).iter().map(|step| step.label.clone()).collect::<Vec<_>>();

@@ -24,8 +24,8 @@ pub(super) struct Project {
     pub data: Dataset,
     pub device: Chosen,
     pub plan: Arc<Plan>,
-    /// What was inferred or chosen, with the way to override it.
-    pub notes: Vec<String>,
+    /// Why `--device auto` chose it; empty if it was named.
+    why_device: String,
 }
 
 impl Project {
@@ -43,12 +43,11 @@ impl Project {
         }
         let data = data::load(&loaded.config.data, loaded.config.seed)
             .map_err(|error| as_typed(relocate(&loaded, error), flags.data.as_deref()))?;
-        let mut notes = data.notes.clone();
-        let device = device::choose(&shared.device, shared.threads(), &mut notes)?;
+        let (device, why_device) = device::choose(&shared.device, shared.threads())?;
         let plan = layers::compile(&loaded.config, setup::shape(&data), device.max_binding())
             .map_err(|(key, error)| loaded.locate(&key, error))?;
         settle(&mut loaded.config, &data);
-        Ok(Project { loaded, data, device, plan: Arc::new(plan), notes })
+        Ok(Project { loaded, data, device, plan: Arc::new(plan), why_device })
     }
 
     pub fn config(&self) -> &Config {
@@ -58,7 +57,7 @@ impl Project {
     /// What was found and what is going to work on it.
     pub fn announce(&self, printer: &Printer) {
         let (data, plan) = (&self.data, &self.plan);
-        self.notes.iter().for_each(|note| printer.say(note));
+        data.notes.iter().for_each(|note| printer.say(note));
         let rows = |rows: usize| grouped(rows as u64);
         let features = data.feature_columns();
         printer.say(format!(
@@ -73,12 +72,12 @@ impl Project {
         let units = self.config().model.layers.iter().filter_map(|layer| layer.units);
         let sizes: Vec<String> = std::iter::once(features).chain(units).map(|size| size.to_string()).collect();
         printer.say(format!(
-            "model: {} ({} parameters), {} dispatches a step on {}",
+            "model: {}, {} parameters, {} dispatches a step",
             sizes.join("-"),
             grouped(plan.parameter_count() as u64),
-            plan.train.len(),
-            self.device.info().adapter
+            plan.train.len()
         ));
+        printer.say(format!("device: {}{}", self.device.info().adapter, self.why_device));
     }
 
     /// Puts the flag or the line of the run file onto a fault with a key.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
@@ -28,10 +29,10 @@ pub(super) struct Flags {
     #[command(flatten)]
     pub run: RunFlags,
     /// The run's folder [default: runs/<UTC time>-<data name>]
-    #[arg(long, env = "WGRAD_OUT", value_name = "DIR")]
+    #[arg(long, env = "WGRAD_OUT", hide_env = true, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Verifies every step on this device before training
-    #[arg(long)]
+    #[arg(long, env = "WGRAD_VERIFY", hide_env = true, value_parser = FalseyValueParser::new())]
     pub verify: bool,
 }
 
@@ -232,17 +233,19 @@ fn leave(project: &Project, outcome: &Outcome, folder: &Folder, shared: &Shared)
 }
 
 fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Printer) {
+    let epochs = outcome.epochs.len();
+    let s = if epochs == 1 { "" } else { "s" };
+    let mut text = format!("trained {epochs} epoch{s} in {:.1} s", outcome.seconds);
     if outcome.end == End::StoppedEarly {
-        let patience = project.config().early_stopping.patience;
-        let metric = project.config().early_stopping.metric.replace('_', " ");
-        printer.say(format!(
-            "stopped after epoch {}: no better {metric} for {patience} epochs{}",
-            outcome.epochs.len(),
-            outcome.best_epoch.map_or_else(String::new, |best| format!("; the weights of epoch {best} are kept"))
-        ));
+        let settings = &project.config().early_stopping;
+        text += &format!(", stopped early: no better {} for {}", settings.metric.replace('_', " "), settings.patience);
     }
+    if let Some(best) = outcome.best_epoch.filter(|&best| best != epochs) {
+        text += &format!("; the weights of epoch {best} are kept");
+    }
+    printer.say(text);
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
-        printer.say(format!("{}, {:.1} s", verdict(*set, *loss, metrics, baseline), outcome.seconds));
+        printer.say(verdict(*set, *loss, metrics, baseline));
     }
     let path = folder.path().display();
     printer.say(format!("run: {path}"));
@@ -254,22 +257,26 @@ fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Pri
     printer.event(&event);
 }
 
-/// Metrics in one line, beside what always giving the same answer would reach.
+/// Metrics, and below them what always giving the same answer would reach.
 pub(super) fn verdict(set: Set, loss: f64, metrics: &Metrics, baseline: &Metrics) -> String {
+    let set = set.name();
     match (metrics, baseline) {
         (Metrics::Regression { rmse, mae, r2 }, Metrics::Regression { rmse: base, .. }) => format!(
-            "{}: R² {r2:.4}, RMSE {} (always the mean: {}), MAE {}, loss {loss:.4}",
-            set.name(),
+            "{set}: R² {r2:.4}, RMSE {}, MAE {}, loss {loss:.4}\n{:width$}(always answering the mean: RMSE {})",
             significant(*rmse),
+            significant(*mae),
+            "",
             significant(*base),
-            significant(*mae)
+            width = set.len() + 2
         ),
         (Metrics::Classes { accuracy, f1, roc_auc, .. }, Metrics::Classes { accuracy: base, .. }) => format!(
-            "{}: accuracy {accuracy:.4} (always the most frequent class: {base:.4}), F1 {f1:.4}{}, loss {loss:.4}",
-            set.name(),
-            roc_auc.map_or_else(String::new, |auc| format!(", ROC AUC {auc:.4}"))
+            "{set}: accuracy {accuracy:.4}, F1 {f1:.4}{}, loss {loss:.4}\n\
+             {:width$}(always answering the most frequent class: accuracy {base:.4})",
+            roc_auc.map_or_else(String::new, |auc| format!(", ROC AUC {auc:.4}")),
+            "",
+            width = set.len() + 2
         ),
-        _ => format!("{}: loss {loss:.4}", set.name()),
+        _ => format!("{set}: loss {loss:.4}"),
     }
 }
 

@@ -120,7 +120,7 @@ fn absent(source: &str, error: &std::io::Error) -> Error {
     if let Some(near) = neighbour(Path::new(source)) {
         return sentence.remedy(format!("did you mean {}?", near.display()));
     }
-    sentence.remedy(format!("check the path; built in: {}", names().collect::<Vec<_>>().join(", ")))
+    sentence.remedy(format!("check the path, or use the built-in {}", names().collect::<Vec<_>>().join(", ")))
 }
 
 /// A file in the same folder whose name is a slip of the finger away.
@@ -211,7 +211,10 @@ mod tests {
         let error = read("/nowhere/housing.csv").err().unwrap();
         assert_eq!(error.exit_code(), 3);
         let text = error.to_string();
-        assert!(text.contains("/nowhere/housing.csv: no such file") && text.contains("built in: digits"), "{text}");
+        assert!(
+            text.contains("/nowhere/housing.csv: no such file") && text.contains("or use the built-in digits"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::adapters::Adapter;
 use super::kernel::Kernel;
-use super::memory::{CANARY, Memory, pad, row_bytes};
+use super::memory::{CANARY_BYTES, Memory, Place, pad, row_bytes};
 use crate::error::{Error, Result};
 use crate::ops::{Batch, Class, TensorId};
 use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Step, Values, bytes};
@@ -55,8 +55,9 @@ impl Device {
     /// The largest tensor a kernel can be shown, in bytes.
     pub fn max_binding(&self) -> u64 {
         let limits = self.inner.limits();
-        // Bindings end at 2 GiB whatever the adapter says.
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min((1 << 31) - 256) / 256 * 256
+        // Bindings end at 2 GiB whatever the adapter says, and reach over the canaries behind their tensors.
+        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min((1 << 31) - 256);
+        most / 256 * 256 - CANARY_BYTES
     }
 
     pub fn info(&self) -> &DeviceInfo {
@@ -355,7 +356,7 @@ impl Executor for GpuExecutor {
 
     fn overwritten(&mut self) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        let last = |places: &[super::memory::Place], buffer: usize| {
+        let last = |places: &[Place], buffer: usize| {
             places.iter().filter(|place| place.buffer == buffer).map(|place| place.canaries.end).max().unwrap_or(0)
         };
         for buffer in 0..self.memory.buffers.len() {
@@ -365,8 +366,8 @@ impl Executor for GpuExecutor {
             let start = if members.len() == 1 { self.memory.places[members[0]].canaries.start } else { 0 };
             let raw = self.download(buffer, start..last(&self.memory.places, buffer))?;
             for i in members {
-                let Range { start: from, end: to } = self.memory.places[i].canaries;
-                if words(&raw[(from - start) as usize..(to - start) as usize]).any(|word| word != CANARY) {
+                let Place { canaries: Range { start: from, end: to }, canary, .. } = self.memory.places[i];
+                if words(&raw[(from - start) as usize..(to - start) as usize]).any(|word| word != canary) {
                     names.push(self.plan.tensors[i].name.clone());
                 }
             }

@@ -1,5 +1,5 @@
 //! Where a plan's tensors lie on the device: one flat buffer for parameters, gradients and each optimizer slot, a
-//! buffer of its own for every other tensor; behind every tensor a few canary words that no kernel may touch.
+//! buffer of its own for every other tensor; behind every tensor a few canary words that no kernel may change.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,11 +8,12 @@ use crate::error::{Error, Result};
 use crate::ops::{Binding, pitch};
 use crate::plan::{Element, Plan, Role, Tensor, flat_elements, grouped};
 
-/// The pattern of a canary word: a NaN that no computation makes.
-pub(super) const CANARY: u32 = 0x7fca_ca7a;
+/// The pattern of a canary word behind a tensor with a buffer of its own: a NaN that no computation makes. The gaps in
+/// flat buffers hold zeros instead, because `norm` and `update` walk over them: like padding they stay zero.
+const CANARY: u32 = 0x7fca_ca7a;
 
-/// Canary words behind a tensor with a buffer of its own.
-const CANARY_WORDS: u64 = 64;
+/// Bytes of the canaries behind a tensor with a buffer of its own.
+pub(super) const CANARY_BYTES: u64 = 256;
 
 /// Where one tensor lies.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub(super) struct Place {
     pub size: u64,
     /// Bytes behind it that hold canaries.
     pub canaries: Range<u64>,
+    /// What each word of them holds.
+    pub canary: u32,
 }
 
 /// All buffers of one plan.
@@ -54,20 +57,21 @@ impl Memory {
             return Err(too_much(plan, total, &error.to_string()));
         }
         for place in &places {
-            let words = vec![CANARY; ((place.canaries.end - place.canaries.start) / 4) as usize];
+            let words = vec![place.canary; ((place.canaries.end - place.canaries.start) / 4) as usize];
             queue.write_buffer(&buffers[place.buffer], place.canaries.start, bytemuck::cast_slice(&words));
         }
         Ok(Memory { buffers, places })
     }
 
-    /// What a kernel is shown of a binding.
+    /// What a kernel is shown of a binding: its tensors and the canaries behind them. Drivers may drop what is written
+    /// beyond a binding (lavapipe does), so a write past the end is only seen if the binding reaches further.
     pub fn binding(&self, binding: Binding) -> wgpu::BufferBinding<'_> {
         let (first, last) = match binding {
             Binding::Tensor(id) => (id, id),
             Binding::Flat(first, last) => (first, last),
         };
         let (first, last) = (&self.places[first.0], &self.places[last.0]);
-        let size = last.offset + last.size - first.offset;
+        let size = last.canaries.end - first.offset;
         wgpu::BufferBinding {
             buffer: &self.buffers[first.buffer],
             offset: first.offset,
@@ -93,19 +97,19 @@ fn arrange(plan: &Plan) -> (Vec<Place>, Vec<u64>) {
         .map(|tensor| {
             let size = tensor.bytes();
             let shared = matches!(tensor.role, Role::Parameter | Role::Gradient | Role::Slot(_));
-            let (buffer, room) = if shared {
+            let (buffer, room, canary) = if shared {
                 let buffer = *flat.entry(tensor.role).or_insert_with(|| {
                     sizes.push(0);
                     sizes.len() - 1
                 });
-                (buffer, flat_elements(tensor) as u64 * 4)
+                (buffer, flat_elements(tensor) as u64 * 4, 0)
             } else {
                 sizes.push(0);
-                (sizes.len() - 1, size + CANARY_WORDS * 4)
+                (sizes.len() - 1, size + CANARY_BYTES, CANARY)
             };
             let offset = sizes[buffer];
             sizes[buffer] += room;
-            Place { buffer, offset, size, canaries: offset + size..offset + room }
+            Place { buffer, offset, size, canaries: offset + size..offset + room, canary }
         })
         .collect();
     (places, sizes)

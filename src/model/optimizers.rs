@@ -31,8 +31,8 @@ impl Family for Twin {
     type Of<T: Real> = Update<T>;
 }
 
-/// Updates `weights` and `slots` in place; `gradient(i, w)` is what the formula calls g.
-pub type Update<T> = fn(weights: &mut [T], gradient: &dyn Fn(usize, T) -> T, slots: &mut [&mut [T]], at: &At<T>);
+/// Updates `weights` and `slots`, all of one length, in place.
+pub type Update<T> = fn(weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]], at: &At<T>);
 
 /// The numbers of one step.
 #[derive(Debug, Clone, Copy)]
@@ -52,22 +52,20 @@ impl std::fmt::Debug for Rule {
 }
 
 macro_rules! formula {
-    ($slots:literal, |$w:ident, $g:ident, [$($slot:ident),*], $at:ident| $body:expr) => {{
+    (|$w:ident, $g:ident, [$($slot:ident),*], $at:ident| $body:expr) => {{
         /// The weight's new value; the slots are changed in place.
-        fn one<T: Real>($w: T, $g: T, slots: &mut [T; $slots], $at: &At<T>) -> T {
-            let [$($slot),*] = slots;
+        #[inline(always)]
+        fn one<T: Real>($w: T, $g: T, $($slot: &mut T,)* $at: &At<T>) -> T {
             $body
         }
-        fn update<T: Real>(
-            weights: &mut [T],
-            gradient: &dyn Fn(usize, T) -> T,
-            slots: &mut [&mut [T]],
-            at: &At<T>,
-        ) {
-            for (i, w) in weights.iter_mut().enumerate() {
-                let mut own: [T; $slots] = std::array::from_fn(|s| slots[s][i]);
-                *w = one(*w, gradient(i, *w), &mut own, at);
-                (0..$slots).for_each(|s| slots[s][i] = own[s]);
+        fn update<T: Real>(weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]], at: &At<T>) {
+            let length = weights.len();
+            // Slices of one known length: the loop below is then free of checks and can be vectorised.
+            let gradients = &gradients[..length];
+            let [$($slot),*] = slots else { unreachable!("the plan gives each rule its slots") };
+            $(let $slot = &mut $slot[..length];)*
+            for i in 0..length {
+                weights[i] = one(weights[i], gradients[i], $(&mut $slot[i],)* at);
             }
         }
         Each { f32: update::<f32>, f64: update::<f64>, tracked: update::<super::real::Tracked> }
@@ -101,7 +99,7 @@ pub static SGD: Rule = Rule {
     settings: &[("momentum", 0.0), ("nesterov", 0.0)],
     constants: |s| constants([s[0], s[1]]),
     corrections: no_corrections,
-    twin: formula!(1, |w, g, [velocity], at| {
+    twin: formula!(|w, g, [velocity], at| {
         let v = at.constants[0] * *velocity + g;
         *velocity = v;
         let direction = if at.constants[1] > T::zero() { g + at.constants[0] * v } else { v };
@@ -116,7 +114,7 @@ pub static ADAGRAD: Rule = Rule {
     settings: &[("epsilon", 1e-10)],
     constants: |s| constants([s[0]]),
     corrections: no_corrections,
-    twin: formula!(1, |w, g, [squares], at| {
+    twin: formula!(|w, g, [squares], at| {
         let q = *squares + g * g;
         *squares = q;
         w - at.learning_rate * g / (q.sqrt() + at.constants[0])
@@ -130,7 +128,7 @@ pub static RMSPROP: Rule = Rule {
     settings: &[("alpha", 0.99), ("epsilon", 1e-8), ("momentum", 0.0), ("centered", 0.0)],
     constants: |s| constants([s[0], 1.0 - s[0], s[1], s[2], s[3]]),
     corrections: no_corrections,
-    twin: formula!(3, |w, g, [squares, means, velocity], at| {
+    twin: formula!(|w, g, [squares, means, velocity], at| {
         let [alpha, rest, epsilon, momentum, centered, ..] = at.constants;
         let q = alpha * *squares + rest * g * g;
         *squares = q;
@@ -150,7 +148,7 @@ pub static ADAM: Rule = Rule {
     settings: &[("beta1", 0.9), ("beta2", 0.999), ("epsilon", 1e-8)],
     constants: |s| constants([s[0], 1.0 - s[0], s[1], 1.0 - s[1], s[2]]),
     corrections: adam_corrections,
-    twin: formula!(2, |w, g, [means, squares], at| w - adam_step(g, means, squares, at)),
+    twin: formula!(|w, g, [means, squares], at| w - adam_step(g, means, squares, at)),
 };
 /// Adam with decoupled weight decay: Loshchilov & Hutter 2019.
 pub static ADAMW: Rule = Rule {
@@ -160,12 +158,13 @@ pub static ADAMW: Rule = Rule {
     settings: &[("beta1", 0.9), ("beta2", 0.999), ("epsilon", 1e-8), ("weight_decay", 0.01)],
     constants: |s| constants([s[0], 1.0 - s[0], s[1], 1.0 - s[1], s[2], s[3]]),
     corrections: adam_corrections,
-    twin: formula!(2, |w, g, [means, squares], at| {
+    twin: formula!(|w, g, [means, squares], at| {
         let shrink = if at.is_matrix { T::one() - at.learning_rate * at.constants[5] } else { T::one() };
         w * shrink - adam_step(g, means, squares, at)
     }),
 };
 
+#[inline(always)]
 fn adam_step<T: Real>(g: T, means: &mut T, squares: &mut T, at: &At<T>) -> T {
     let [b1, rest1, b2, rest2, epsilon, ..] = at.constants;
     let m = b1 * *means + rest1 * g;
@@ -248,7 +247,7 @@ mod tests {
                 At { learning_rate: 0.1, correction1, correction2, constants: optimizer.constants, is_matrix: true };
             let g = -(-0.5f64).powi(t as i32);
             let mut views: Vec<&mut [f64]> = slots.iter_mut().map(|s| &mut s[..]).collect();
-            (optimizer.rule.twin.f64)(&mut weight, &|_, _| g, &mut views, &at);
+            (optimizer.rule.twin.f64)(&mut weight, &[g], &mut views, &at);
         }
         weight[0]
     }

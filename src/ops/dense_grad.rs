@@ -88,22 +88,17 @@ impl Op for DenseGrad {
     }
 
     fn sources(&self, class: Class) -> Vec<String> {
-        let mut sources = vec![
-            wgsl!("ops/dense_grad.wgsl"),
-            wgsl!("lib/columns.wgsl"),
-            matmul(class, "weights"),
-            self.input.source(),
-        ];
+        let mut sources = vec![wgsl!("ops/dense_grad.wgsl"), wgsl!("lib/columns.wgsl"), self.input.source()];
         sources.push(match self.bias_gradient {
             Some(_) => wgsl!("lib/bias_gradient.wgsl"),
             None => wgsl!("lib/bias_gradient_none.wgsl"),
         });
         match &self.below {
             Some(below) => {
-                sources.extend([wgsl!("lib/below.wgsl"), matmul(class, "below")]);
+                sources.extend([wgsl!("lib/below.wgsl"), matmul(class, &["weights", "below"])]);
                 sources.extend(below.edge.sources());
             }
-            None => sources.push(wgsl!("lib/below_none.wgsl")),
+            None => sources.extend([wgsl!("lib/below_none.wgsl"), matmul(class, &["weights"])]),
         }
         sources
     }

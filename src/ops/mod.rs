@@ -191,14 +191,15 @@ macro_rules! wgsl {
 }
 use wgsl;
 
-/// The matrix product for a class of device. Its functions start with `part_`; a kernel that needs two products joins
-/// it twice under two names.
-fn matmul(class: Class, part: &str) -> String {
-    let tile = match class {
-        Class::Software => include_str!("../../shaders/lib/matmul_registers.wgsl"),
-        Class::Hardware => include_str!("../../shaders/lib/matmul_shared.wgsl"),
+/// The matrix products of a kernel for a class of device, after the constants of the tile they share. The functions of
+/// each product start with its part's name.
+fn matmul(class: Class, parts: &[&str]) -> String {
+    let (tile, product) = match class {
+        Class::Software => (wgsl!("lib/tile_registers.wgsl"), wgsl!("lib/matmul_registers.wgsl")),
+        Class::Hardware => (wgsl!("lib/tile_shared.wgsl"), wgsl!("lib/matmul_shared.wgsl")),
     };
-    tile.replace("part_", &format!("{part}_"))
+    let products = parts.iter().map(|part| product.replace("part_", &format!("{part}_")));
+    std::iter::once(tile).chain(products).collect()
 }
 
 /// Tiles that cover a matrix.

@@ -86,6 +86,7 @@ impl Update {
 
     fn twin<T: Real>(&self, cells: &Cells<T>, batch: &Batch) {
         let shrink = self.shrink(cells);
+        let plain = self.penalty == Penalty::default() && self.clip_norm.is_none() && self.clip_value.is_none();
         for parameter in &self.parameters {
             let at = At {
                 learning_rate: T::from_f32(batch.learning_rate),
@@ -94,20 +95,29 @@ impl Update {
                 constants: self.optimizer.constants.map(|c| T::from_f32(c as f32)),
                 is_matrix: parameter.is_matrix,
             };
+            let mut weights = cells.write(parameter.weight);
             let gradient = cells.read(parameter.gradient);
-            let clipped = |i: usize, w: T| {
-                let mut g = self.penalty.add(gradient[i], w, parameter.is_matrix);
-                if self.clip_norm.is_some() {
-                    g = g * shrink;
-                }
-                match self.clip_value {
-                    Some(limit) => g.maximum(T::from_f32(-limit)).minimum(T::from_f32(limit)),
-                    None => g,
-                }
-            };
             let mut slots: Vec<_> = parameter.slots.iter().map(|&slot| cells.write(slot)).collect();
             let mut views: Vec<&mut [T]> = slots.iter_mut().map(|slot| &mut slot[..]).collect();
-            T::pick(&self.optimizer.rule.twin)(&mut cells.write(parameter.weight), &clipped, &mut views, &at);
+            let update = T::pick(&self.optimizer.rule.twin);
+            if plain {
+                update(&mut weights, &gradient, &mut views, &at);
+            } else {
+                let mut clipped = cells.scratch(gradient.len());
+                for ((to, &g), &w) in clipped.iter_mut().zip(gradient.iter()).zip(weights.iter()) {
+                    *to = self.clip(self.penalty.add(g, w, parameter.is_matrix), shrink);
+                }
+                update(&mut weights, &clipped, &mut views, &at);
+            }
+        }
+    }
+
+    /// A gradient within its limits.
+    fn clip<T: Real>(&self, g: T, shrink: T) -> T {
+        let g = if self.clip_norm.is_some() { g * shrink } else { g };
+        match self.clip_value {
+            Some(limit) => g.maximum(T::from_f32(-limit)).minimum(T::from_f32(limit)),
+            None => g,
         }
     }
 

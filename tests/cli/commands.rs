@@ -137,7 +137,7 @@ fn the_tour_trains_tests_and_says_what_to_type_next() {
     let accuracy = said.out.lines().find_map(|line| line.strip_prefix("test: accuracy ")).expect("a test");
     let accuracy: f64 = accuracy.split_whitespace().next().unwrap_or_default().parse().expect("a number");
     assert!(accuracy > 0.95, "{}", said.out);
-    assert!(said.out.lines().count() < 40, "a tour is short: {}", said.out);
+    assert!(said.out.lines().count() < 30, "a tour is short: {}", said.out);
     assert!(place.names("").is_empty(), "a tour leaves nothing");
     // The commands that it recommends are there.
     for line in said.out.lines().filter_map(|line| line.strip_prefix("  wgrad ")) {

@@ -54,7 +54,7 @@ fn data_that_is_not_there_or_no_data() {
 fn tables_that_do_not_hold_together() {
     let place = place("bad_tables");
     place.write("ragged.csv", "a,b,y\n1,2,3\n4,5\n");
-    refused(&place, "train ragged.csv", 3, "ragged.csv:3:1: this row has 2 fields, the header has 3; ");
+    refused(&place, "train ragged.csv", 3, "ragged.csv:3:3: this row has 2 fields, the header has 3; ");
     place.write("nan.csv", "a,y\n1,2.5\n2,NaN\n3,4.5\n4,1.5\n");
     refused(&place, "train nan.csv", 3, "nan.csv:3:3: the target \"y\" is missing in this row; ");
     place.write("twice.csv", "a,a,y\n1,2,3\n");
@@ -131,10 +131,10 @@ fn flags_with_bad_values_name_the_flag() {
         ("--activation softmax", "--activation: softmax is for the output layer; "),
         ("--optimizer adamm", "--optimizer: unknown optimizer `adamm`; did you mean `adam`?"),
         ("--loss msee", "--loss: unknown loss `msee`; did you mean `mse`?"),
-        ("--threads 0", "--threads: `0` is no value for it: "),
-        ("--seed x", "--seed: `x` is no value for it: "),
-        ("--seed -1", "--seed: `-1` is no value for it: "),
-        ("--color blue", "--color: `blue` is no value for it; use auto, always, never"),
+        ("--threads 0", "--threads: `0` is no value for it; give a whole number "),
+        ("--seed x", "--seed: `x` is no value for it; give a whole number "),
+        ("--seed -1", "--seed: `-1` is no value for it; give a whole number "),
+        ("--color blue", "--color: `blue` is no value for it; give auto, always, never"),
         ("--epochs", "--epochs: a value is missing; write --epochs <N>"),
         ("--epochs --quiet", "--epochs: a value is missing; write --epochs <N>"),
         ("--lr 1 --lr 2", "--lr: it is given twice; "),
@@ -151,7 +151,7 @@ fn flags_with_bad_values_name_the_flag() {
 fn variables_with_bad_values_name_the_variable() {
     let place = place("bad_variables");
     let cases = [
-        ("WGRAD_SEED", "x", "WGRAD_SEED: `x` is no value for it: "),
+        ("WGRAD_SEED", "x", "WGRAD_SEED: `x` is no value for it; give a whole number "),
         ("WGRAD_LR", "fast", "WGRAD_LR: optimizer.learning_rate must be a finite number above 0, "),
         ("WGRAD_ACTIVATION", "rellu", "WGRAD_ACTIVATION: unknown activation `rellu`; did you mean `relu`?"),
         ("WGRAD_HIDDEN", "x", "WGRAD_HIDDEN: `x` is no list of unit counts; "),
@@ -169,7 +169,7 @@ fn commands_that_are_not_there_suggest_the_nearest_or_train() {
     refused(&place, "banana", 2, "banana: there is no such command; see `wgrad --help`");
     refused(&place, "bench --layers 8", 2, "--layers: `8` is no list of layer sizes; ");
     refused(&place, "bench --layers 8-0-2", 2, "--layers: `8-0-2` is no list of layer sizes; ");
-    refused(&place, "bench --steps 0", 2, "--steps: `0` is no value for it: ");
+    refused(&place, "bench --steps 0", 2, "--steps: `0` is no value for it; give a whole number ");
 }
 
 #[test]

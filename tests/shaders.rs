@@ -1,0 +1,191 @@
+//! Every shader that any op can ask for, on any class of device: it parses, validates, fits its op, and every backend's
+//! writer takes it. No adapter is needed: this is what stands in for Metal and DX12 where there are none.
+
+#[path = "support/require.rs"]
+mod require;
+#[path = "support/variants.rs"]
+mod variants;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use wgrad::gpu::layout_of;
+use wgrad::ops::{Access, Batch, Class, Op};
+use wgrad::plan::MAX_BINDINGS;
+
+/// Bytes of immediates that every Vulkan device has.
+const MAX_IMMEDIATES: usize = 128;
+
+const BATCH: Batch = Batch {
+    first: 0,
+    count: 1,
+    slot: 0,
+    scale: 1.0,
+    learning_rate: 0.1,
+    correction1: 1.0,
+    correction2: 1.0,
+    counter: 0,
+};
+
+/// A joined shader with an op that uses it.
+struct Shader {
+    name: String,
+    source: String,
+    op: Box<dyn Op>,
+}
+
+impl Shader {
+    fn module(&self) -> Result<(naga::Module, ModuleInfo), Failed> {
+        let module = naga::front::wgsl::parse_str(&self.source)
+            .map_err(|error| format!("{}: {}", self.name, error.emit_to_string(&self.source)))?;
+        let info = Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES)
+            .validate(&module)
+            .map_err(|error| format!("{}: {}", self.name, error.emit_to_string(&self.source)))?;
+        Ok((module, info))
+    }
+}
+
+/// Distinct sources for both classes of device.
+fn shaders() -> Vec<Shader> {
+    let mut found: BTreeMap<String, Shader> = BTreeMap::new();
+    for class in [Class::Software, Class::Hardware] {
+        for op in variants::variants() {
+            let source = op.sources(class).join("\n");
+            let name = format!("{class:?} {op:?}");
+            found.entry(source.clone()).or_insert(Shader { name, source, op });
+        }
+    }
+    found.into_values().collect()
+}
+
+fn every_shader(check: impl Fn(&Shader) -> Result<(), Failed>) -> Result<(), Failed> {
+    let shaders = shaders();
+    shaders.iter().try_for_each(check)?;
+    // Fewer would mean that the enumeration has lost rows.
+    if shaders.len() < 300 {
+        return Err(format!("only {} distinct shaders", shaders.len()).into());
+    }
+    Ok(())
+}
+
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(what().into()) }
+}
+
+fn parses_and_validates(shader: &Shader) -> Result<(), Failed> {
+    shader.module().map(|_| ())
+}
+
+fn fits_its_op(shader: &Shader) -> Result<(), Failed> {
+    let name = &shader.name;
+    let layout = layout_of(&shader.source).map_err(|error| format!("{name}: {error}"))?;
+    let arguments = shader.op.arguments();
+    ensure(layout.bindings.len() == arguments.len(), || {
+        format!("{name}: {} bindings, {} arguments", layout.bindings.len(), arguments.len())
+    })?;
+    ensure(arguments.len() <= MAX_BINDINGS, || format!("{name}: {} bindings", arguments.len()))?;
+    for ((binding, access), argument) in layout.bindings.iter().zip(&arguments) {
+        let (shader_writes, op_writes) = (*access != Access::Read, argument.access != Access::Read);
+        ensure(shader_writes == op_writes, || {
+            format!("{name}: binding {binding} is {access:?}, its argument {argument:?}")
+        })?;
+    }
+    let bytes = shader.op.immediates(&BATCH).bytes().len();
+    ensure(layout.immediates as usize == bytes && bytes <= MAX_IMMEDIATES, || {
+        format!("{name}: Params has {} bytes, the op sends {bytes}", layout.immediates)
+    })
+}
+
+fn begins_with_its_formula(shader: &Shader) -> Result<(), Failed> {
+    for source in shader.op.sources(Class::Software).into_iter().filter(|source| source.contains("@compute")) {
+        let first = source.lines().next().unwrap_or_default().to_owned();
+        ensure(first.starts_with("// ") && first.contains(['=', '←']), || {
+            format!("{}: begins with `{first}`", shader.name)
+        })?;
+    }
+    Ok(())
+}
+
+fn spirv(shader: &Shader) -> Result<Vec<u32>, Failed> {
+    let (module, info) = shader.module()?;
+    let options = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
+    Ok(spv::write_vec(&module, &info, &options, None).map_err(|error| format!("{}: {error}", shader.name))?)
+}
+
+fn msl_takes_it(shader: &Shader) -> Result<(), Failed> {
+    let (module, info) = shader.module()?;
+    let options = msl::Options { lang_version: (2, 0), ..msl::Options::default() };
+    let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
+        .map_err(|error| format!("{}: {error}", shader.name))?;
+    ensure(text.contains("kernel void"), || format!("{}: no kernel in the MSL", shader.name))
+}
+
+fn hlsl_takes_it(shader: &Shader) -> Result<(), Failed> {
+    let (module, info) = shader.module()?;
+    let target = hlsl::BindTarget { space: 1, ..hlsl::BindTarget::default() };
+    let options = hlsl::Options {
+        fake_missing_bindings: true,
+        immediates_target: Some(target),
+        special_constants_binding: Some(hlsl::BindTarget { space: 2, ..hlsl::BindTarget::default() }),
+        ..hlsl::Options::default()
+    };
+    let mut text = String::new();
+    hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default())
+        .write(&module, &info, None)
+        .map_err(|error| format!("{}: {error}", shader.name))?;
+    ensure(text.contains("numthreads"), || format!("{}: no kernel in the HLSL", shader.name))
+}
+
+fn spirv_val_accepts_it(shader: &Shader) -> Result<(), Failed> {
+    let bytes: Vec<u8> = spirv(shader)?.iter().flat_map(|word| word.to_le_bytes()).collect();
+    accepted(&bytes).map_err(|error| format!("{}: {error}", shader.name).into())
+}
+
+/// What `spirv-val` says about a module.
+fn accepted(bytes: &[u8]) -> Result<(), String> {
+    let mut child = Command::new("spirv-val")
+        .args(["--target-env", "vulkan1.1", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let mut stdin = child.stdin.take().ok_or("spirv-val has no input")?;
+    stdin.write_all(bytes).map_err(|error| error.to_string())?;
+    drop(stdin);
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+fn spirv_val_refuses_a_broken_module() -> Result<(), Failed> {
+    let shaders = shaders();
+    let mut words = spirv(&shaders[0])?;
+    // Without its last word, OpFunctionEnd, the function does not end.
+    words.pop();
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    ensure(accepted(&bytes).is_err(), || "a function without an end was accepted".to_owned())
+}
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(2));
+    let on_each = |name: &str, check: fn(&Shader) -> Result<(), Failed>| Trial::test(name, move || every_shader(check));
+    let mut trials = vec![
+        on_each("every_shader_parses_and_validates", parses_and_validates),
+        on_each("every_shader_fits_the_arguments_and_immediates_of_its_op", fits_its_op),
+        on_each("every_kernel_begins_with_its_formula", begins_with_its_formula),
+        on_each("every_shader_can_be_written_as_msl", msl_takes_it),
+        on_each("every_shader_can_be_written_as_hlsl", hlsl_takes_it),
+        on_each("every_shader_can_be_written_as_spirv", |shader| spirv(shader).map(|_| ())),
+    ];
+    let missing = (Command::new("spirv-val").arg("--version").output().err())
+        .map(|error| format!("spirv-val does not run ({error}); install spirv-tools"));
+    trials
+        .push(require::trial("spirv_val_accepts_every_shader", missing.clone(), || every_shader(spirv_val_accepts_it)));
+    trials.push(require::trial("spirv_val_refuses_a_broken_module", missing, spirv_val_refuses_a_broken_module));
+    libtest_mimic::run(&arguments, trials).exit();
+}
