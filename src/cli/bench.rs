@@ -17,7 +17,7 @@ use crate::train::setup::{self, RowWeights};
 use crate::verify;
 
 pub(super) const EXAMPLES: &str = "Examples:
-  wgrad bench                                  a grid of widths and batches, and from where the GPU wins
+  wgrad bench    a grid of widths and batches, and from where the GPU wins
   wgrad bench --layers 784-128-64-10 --batch-size 64 --device cpu,gpu --json";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -32,13 +32,10 @@ fn automatic(threads: usize) -> Result<(Chosen, String)> {
     if let Some(hardware) = adapters.iter().find(|adapter| !adapter.is_software()) {
         return Ok((Chosen::Gpu(gpu::Device::open(hardware)?), " (auto; override with --device cpu)".into()));
     }
-    let why = match adapters.first() {
-        Some(software) => {
-            format!("; the only adapter, {}, is a software one; override with --device gpu", software.name)
-        }
-        None => "; no Vulkan, Metal or DX12 adapter was found".into(),
-    };
-    Ok((Chosen::Cpu { threads }, why))
+    // A software adapter is slower than the CPU path.
+    let why =
+        if adapters.is_empty() { " (no GPU was found)" } else { " (no hardware GPU; override with --device gpu)" };
+    Ok((Chosen::Cpu { threads }, why.into()))
 }
 
 impl Chosen {

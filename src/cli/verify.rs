@@ -10,7 +10,7 @@ use crate::plan::grouped;
 use crate::verify::Report;
 
 pub(super) const EXAMPLES: &str = "Examples:
-  wgrad verify                                 a default network on the best device
+  wgrad verify                      a default network on the best device
   wgrad verify digits --device gpu
   wgrad verify houses.csv --config run.toml --device nvidia";
 

@@ -114,7 +114,9 @@ fn absent(source: &str, error: &std::io::Error) -> Error {
     }
     let names = || BUILT_INS.iter().map(|built_in| built_in.name);
     let sentence = Error::data("no such file, folder or built-in data set").at(source);
-    if let Some(near) = suggestion(source, names()) {
+    // The run file has made it an absolute path.
+    let name = Path::new(source).file_name().and_then(|name| name.to_str()).unwrap_or(source);
+    if let Some(near) = suggestion(name, names()) {
         return sentence.remedy(format!("did you mean the built-in `{near}`?"));
     }
     if let Some(near) = neighbour(Path::new(source)) {

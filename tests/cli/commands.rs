@@ -135,10 +135,11 @@ fn the_tour_trains_tests_and_says_what_to_type_next() {
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.out.contains("1. Training") && said.out.contains("What to type next"), "{}", said.out);
     let accuracy = said.out.lines().find_map(|line| line.strip_prefix("test: accuracy ")).expect("a test");
-    let accuracy: f64 = accuracy.split_whitespace().next().unwrap_or_default().parse().expect("a number");
+    let accuracy: f64 = accuracy.split(',').next().unwrap_or_default().parse().expect("a number");
     assert!(accuracy > 0.95, "{}", said.out);
     assert!(said.out.lines().count() < 30, "a tour is short: {}", said.out);
     assert!(place.names("").is_empty(), "a tour leaves nothing");
+    said.out.lines().for_each(|line| assert!(line.chars().count() <= 88, "{line}"));
     // The commands that it recommends are there.
     for line in said.out.lines().filter_map(|line| line.strip_prefix("  wgrad ")) {
         let command = line.split_whitespace().next().unwrap_or_default();
