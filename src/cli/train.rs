@@ -139,7 +139,7 @@ impl<'a> Progress<'a> {
         let recent = self.last.is_some_and(|last| last.elapsed() < Duration::from_secs(1));
         let skipped = match self.told {
             Told::EveryEpoch => self.epochs > 100 && recent,
-            Told::TenthEpochs => epoch.epoch > 1 && epoch.epoch % 10 != 0,
+            Told::TenthEpochs => epoch.epoch > 1 && !epoch.epoch.is_multiple_of(10),
         };
         if skipped && epoch.epoch != self.epochs {
             return;

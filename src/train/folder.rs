@@ -52,7 +52,7 @@ impl Folder {
     /// Writes files, all of them or none.
     ///
     /// # Errors
-    /// [`Error::Output`] naming the file and the system's reason. Whatever was made until then is removed.
+    /// [`Error::Output`] naming the file and the system's reason. Whatever was made until then is removed; a file that was there before is left.
     pub fn write_all(&self, files: &[(&str, &[u8])]) -> Result<()> {
         let refuse = |target: &Path, error: std::io::Error| {
             let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
@@ -69,6 +69,8 @@ impl Folder {
             .iter()
             .map(|(name, _)| (self.path.join(format!(".{name}.{}.tmp", std::process::id())), self.path.join(name)));
         let paths: Vec<(PathBuf, PathBuf)> = paths.collect();
+        let older: Vec<PathBuf> =
+            paths.iter().map(|(_, target)| target).filter(|path| path.exists()).cloned().collect();
         let stage = paths.iter().zip(files).try_for_each(|((staged, target), (_, bytes))| {
             write_flushed(staged, bytes).map_err(|error| refuse(target, error))
         });
@@ -83,7 +85,9 @@ impl Folder {
             // Halves would only mislead; that one cannot be removed is not the news.
             for (staged, target) in &paths {
                 let _ = fs::remove_file(staged);
-                let _ = fs::remove_file(target);
+                if !older.contains(target) {
+                    let _ = fs::remove_file(target);
+                }
             }
             remove(&made);
         }
