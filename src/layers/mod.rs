@@ -45,7 +45,7 @@ pub fn compile(config: &Config, shape: DataShape, max_binding: u64) -> Keyed<Pla
     let layers = resolve(config, &shape)?;
     let optimizer = Optimizer::from_config(&config.optimizer)?;
     let (loss, output) = resolve_loss(config, &shape)?;
-    let mut builder = Builder::new(config, shape, max_binding);
+    let mut builder = Builder::new(config, shape, &layers, max_binding);
     builder.add_parameters(&layers, optimizer.rule.slots.len());
     let mut current = builder.start(&layers);
     for (i, layer) in layers.iter().enumerate() {
@@ -207,9 +207,12 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    fn new(config: &Config, shape: DataShape, max_binding: u64) -> Self {
+    fn new(config: &Config, shape: DataShape, layers: &[Layer], max_binding: u64) -> Self {
         let batch_size = config.train.batch_size.min(shape.train_rows).max(1);
         let window = (max_binding / (4 * pitch(shape.outputs) as u64)).min(shape.largest_set as u64).max(1) as usize;
+        // Evaluation takes as many rows at once as are worth a dispatch and fit one binding.
+        let widest = layers.iter().map(|layer| layer.units.max(layer.features)).max().unwrap_or(1);
+        let fitting = (max_binding / (4 * pitch(widest) as u64)).min(window as u64) as usize;
         let mut builder = Builder {
             shape,
             max_binding,
@@ -221,7 +224,7 @@ impl Builder {
             update: Vec::new(),
             evaluate: Vec::new(),
             batch_size,
-            evaluation_batch_size: batch_size.max(EVALUATION_BATCH.min(shape.largest_set)).min(window.max(batch_size)),
+            evaluation_batch_size: EVALUATION_BATCH.min(shape.largest_set).min(fitting).max(batch_size),
             window: window.max(batch_size),
             features: Vec::new(),
             order: TensorId(0),
