@@ -5,9 +5,14 @@
 
 const HAS_BELOW: bool = true;
 
-fn below_left(m: u32, n4: u32) -> vec4<f32> {
-    let i = 4u * (min(m, p.count - 1u) * p.z_pitch + n4);
-    return vec4(dz[i], dz[i + 1u], dz[i + 2u], dz[i + 3u]);
+// Where four rows of dz start.
+fn below_rows(m4: u32) -> vec4<u32> {
+    return min(4u * m4 + vec4(0u, 1u, 2u, 3u), vec4(p.count - 1u)) * p.z_pitch;
+}
+
+// A column for each of the four rows.
+fn below_left(rows: vec4<u32>, n4: u32) -> mat4x4<f32> {
+    return mat4x4(dz[rows.x + n4], dz[rows.y + n4], dz[rows.z + n4], dz[rows.w + n4]);
 }
 
 // dz is zero in its padding, so any row may stand in for those that w has not.

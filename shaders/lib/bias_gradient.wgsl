@@ -1,10 +1,10 @@
-// db[n] = Σ_m dz[m, n]
-@group(0) @binding(4) var<storage, read_write> db: array<f32>;
+// db[n] = Σ_m dz[m, n], for four units at once; dz is zero in its padding, and so is db.
+@group(0) @binding(4) var<storage, read_write> db: array<vec4<f32>>;
 
-fn bias_gradient(n: u32) {
-    var sum = 0.0;
+fn bias_gradient(n4: u32) {
+    var sum = vec4(0.0);
     for (var m = 0u; m < p.count; m++) {
-        sum += dz[4u * m * p.z_pitch + n];
+        sum += dz[m * p.z_pitch + n4];
     }
-    db[n] = sum;
+    db[n4] = sum;
 }

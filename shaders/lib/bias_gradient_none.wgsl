@@ -1,2 +1,2 @@
-fn bias_gradient(n: u32) {
+fn bias_gradient(n4: u32) {
 }

@@ -15,9 +15,20 @@ var<immediate> p: Params;
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
-// A row beyond the batch or a unit beyond the layer repeats the last one; its result is not kept.
-fn part_left(m: u32, k4: u32) -> vec4<f32> {
-    return input_at(input_row(min(m, p.count - 1u)), k4);
+// Where four rows start. A row beyond the batch or a unit beyond the layer repeats the last one; its result is not kept.
+fn part_rows(m4: u32) -> vec4<u32> {
+    let last = p.count - 1u;
+    return vec4(
+        input_row(min(4u * m4, last)),
+        input_row(min(4u * m4 + 1u, last)),
+        input_row(min(4u * m4 + 2u, last)),
+        input_row(min(4u * m4 + 3u, last)),
+    );
+}
+
+// A column for each of the four rows.
+fn part_left(rows: vec4<u32>, k4: u32) -> mat4x4<f32> {
+    return mat4x4(input_at(rows.x, k4), input_at(rows.y, k4), input_at(rows.z, k4), input_at(rows.w, k4));
 }
 
 fn part_right(k4: u32, n4: u32) -> mat4x4<f32> {

@@ -13,16 +13,21 @@ struct Params {
     drop: vec4<u32>,
 }
 var<immediate> p: Params;
-@group(0) @binding(2) var<storage, read> dz: array<f32>;
+@group(0) @binding(2) var<storage, read> dz: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4<f32>>;
 
-// Rows beyond the batch count as zero.
-fn weights_left(n: u32, m4: u32) -> vec4<f32> {
-    let column = min(n, p.units - 1u);
+// Units n lie side by side in dz: the four of a vec4 are found at the same place in each of its rows.
+fn weights_rows(n4: u32) -> vec4<u32> {
+    return vec4(min(n4, p.z_pitch - 1u));
+}
+
+// A column for each of the four units. Rows beyond the batch count as zero.
+fn weights_left(units: vec4<u32>, m4: u32) -> mat4x4<f32> {
     let last = p.count - 1u;
     let m = 4u * m4 + vec4(0u, 1u, 2u, 3u);
-    let i = 4u * min(m, vec4(last)) * p.z_pitch + column;
-    return select(vec4(0.0), vec4(dz[i.x], dz[i.y], dz[i.z], dz[i.w]), m <= vec4(last));
+    let i = min(m, vec4(last)) * p.z_pitch + units;
+    let inside = vec4<f32>(m <= vec4(last));
+    return transpose(mat4x4(dz[i.x] * inside.x, dz[i.y] * inside.y, dz[i.z] * inside.z, dz[i.w] * inside.w));
 }
 
 fn weights_right(m4: u32, k4: u32) -> mat4x4<f32> {
@@ -39,9 +44,6 @@ fn weights_right(m4: u32, k4: u32) -> mat4x4<f32> {
 fn weights_finish(n: u32, k4: u32, sum: vec4<f32>) {
     if (n < p.units && k4 < p.x_pitch) {
         dw[n * p.x_pitch + k4] = keep_columns(sum, k4, p.features);
-        if (k4 == 0u) {
-            bias_gradient(n);
-        }
     }
 }
 
@@ -63,5 +65,10 @@ fn main(
     }
     if (tile < across * ((p.units + TILE_ROWS - 1u) / TILE_ROWS)) {
         weights_multiply(tile / across, tile % across, lane, (p.count + 3u) / 4u);
+        // The tiles of the first column add up the biases of their rows.
+        let n4 = tile / across * (TILE_ROWS / 4u) + lane;
+        if (tile % across == 0u && lane < TILE_ROWS / 4u && n4 < p.z_pitch) {
+            bias_gradient(n4);
+        }
     }
 }
