@@ -2,15 +2,15 @@
 
 use libtest_mimic::Failed;
 use wgrad::gpu::Device;
-use wgrad::model::activations::{ACTIVATIONS, Activation, IDENTITY, Saves, TANH};
+use wgrad::model::activations::{Activation, IDENTITY, Saves, TANH};
 use wgrad::ops::dense_grad::{Below, DenseGrad};
 use wgrad::ops::edge::Drop;
 use wgrad::ops::{Edge, TensorId};
 
 use crate::bench::Bench;
-use crate::dense::{DROP, KINDS, Kind, input};
+use crate::dense::{KINDS, Kind, input};
 use crate::device::Test;
-use crate::{Size, both_classes, shapes};
+use crate::{Size, activations, both_classes, shapes};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("dense_grad_agrees_with_its_twin_in_every_shape", every_shape),
@@ -103,13 +103,11 @@ fn every_input(device: &Device) -> Result<(), Failed> {
 }
 
 fn every_activation(device: &Device) -> Result<(), Failed> {
-    both_classes(device, |_| {
+    both_classes(device, |size| {
         let mut bench = Bench::new(13);
-        for activation in ACTIVATIONS.iter().copied() {
-            for drop in [None, Some(DROP)] {
-                let below = Some((activation, drop));
-                Layer { rows: 21, count: 18, features: 37, units: 6, bias: true, below }.step(&mut bench, Kind::Batch);
-            }
+        for (activation, drop) in activations(size) {
+            let below = Some((activation, drop));
+            Layer { rows: 21, count: 18, features: 37, units: 6, bias: true, below }.step(&mut bench, Kind::Batch);
         }
         bench
     })

@@ -19,7 +19,9 @@ mod update;
 
 use libtest_mimic::Failed;
 use wgrad::gpu::{Device, Options};
+use wgrad::model::activations::{ACTIVATIONS, Activation};
 use wgrad::ops::Class;
+use wgrad::ops::edge::Drop;
 
 use bench::{Bench, Tally};
 use device::Test;
@@ -38,6 +40,13 @@ impl Size {
         let step = if self == Size::Full { 1 } else { 9 };
         all.into_iter().step_by(step).collect()
     }
+}
+
+/// Every activation without and with dropout; of the small size three that differ in all that changes a kernel.
+fn activations(size: Size) -> Vec<(&'static Activation, Option<Drop>)> {
+    let all = ACTIVATIONS.iter().flat_map(|&row| [(row, None), (row, Some(dense::DROP))]);
+    // Compiling takes most of the time here: identity, tanh with dropout and gelu are enough twice.
+    all.step_by(if size == Size::Full { 1 } else { 7 }).collect()
 }
 
 /// Every combination of three sizes.
