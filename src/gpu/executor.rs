@@ -68,6 +68,11 @@ impl Device {
         &self.info
     }
 
+    /// Which kernels it runs.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
     /// The first error that happened behind a call's back.
     fn failure(&self) -> Result<()> {
         match self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_deref() {
