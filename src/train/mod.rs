@@ -155,7 +155,7 @@ impl<'a> Trainer<'a> {
     /// Trains to the end of the configured epochs, calling `each` after every one; it may break off.
     ///
     /// # Errors
-    /// [`Error::Diverged`] on NaN or infinity in the loss, [`Error::Device`] if the device fails.
+    /// [`Error::Diverged`] on NaN or infinity in a loss or the weights, [`Error::Device`] if the device fails.
     pub fn fit(&mut self, each: &mut dyn FnMut(&Epoch) -> ControlFlow<()>) -> Result<End> {
         let mut end = End::Finished;
         while self.epochs.len() < self.config.train.epochs {
@@ -174,6 +174,10 @@ impl<'a> Trainer<'a> {
             let restored: Vec<(TensorId, Vec<f32>)> = plan.model_tensors().into_iter().zip(weights.clone()).collect();
             setup::write_weights(self.executor.as_mut(), &restored)?;
         }
+        // The loss of the last step was measured before its update, which may be the one that ruins the weights.
+        if self.model_weights()?.iter().flatten().any(|weight| !weight.is_finite()) {
+            return Err(self.diverged("the weights are not finite numbers after", self.epochs.len()));
+        }
         Ok(end)
     }
 
@@ -190,13 +194,16 @@ impl<'a> Trainer<'a> {
         };
         let train_loss = mean(0);
         if !train_loss.is_finite() {
-            return Err(self.diverged(number));
+            return Err(self.diverged("the training loss is not a finite number in", number + 1));
         }
         let mut metrics = Vec::new();
         if self.data.task != Task::Regression {
             metrics.push(("train_accuracy".to_owned(), mean(1)));
         }
         let validation = self.evaluate(Set::Validation)?;
+        if validation.as_ref().is_some_and(|validation| !validation.loss.is_finite()) {
+            return Err(self.diverged("the validation loss is not a finite number in", number + 1));
+        }
         if let Some(validation) = &validation {
             metrics.extend(validation.metrics.scalars().map(|(name, value)| (format!("validation_{name}"), value)));
         }
@@ -342,9 +349,11 @@ impl<'a> Trainer<'a> {
     /// Runs the epoch's steps; returns loss and correctness of each row.
     fn train_batches(&mut self) -> Result<Vec<f32>> {
         let plan = self.executor.plan();
-        let (batches_a_window, results) = ((plan.window / plan.batch_size).max(1), plan.results);
-        let mut values = Vec::with_capacity(2 * self.data.split.train.len());
-        for batches in self.batches.chunks_mut(batches_a_window) {
+        let (rows, results) = (self.data.split.train.len(), plan.results);
+        // Where there is room for all rows, the short last batch is no reason to wait in between.
+        let in_window = if rows <= plan.window { self.batches.len() } else { plan.window / plan.batch_size };
+        let mut values = Vec::with_capacity(2 * rows);
+        for batches in self.batches.chunks_mut(in_window.max(1)) {
             let mut rows = 0;
             for batch in batches.iter_mut() {
                 batch.slot = rows;
@@ -372,9 +381,9 @@ impl<'a> Trainer<'a> {
         Ok(norms)
     }
 
-    fn diverged(&self, epoch: usize) -> Error {
+    fn diverged(&self, what: &str, epoch: usize) -> Error {
         let rate = self.config.optimizer.learning_rate;
-        Error::diverged(format!("the training loss is not a finite number in epoch {}", epoch + 1)).remedy(format!(
+        Error::diverged(format!("{what} epoch {epoch}")).remedy(format!(
             "try a smaller learning rate, such as --lr {}, or [regularization] clip_norm = 1.0",
             rate / 10.0
         ))
