@@ -150,6 +150,44 @@ pub fn measure(
     })
 }
 
+/// One step of the training list in a profile.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProfileRow {
+    pub step: String,
+    /// Wall clock of one dispatch with nothing else on the device, launch included.
+    pub ms: f64,
+    pub gflops: f64,
+    /// Of the sum over all steps.
+    pub share: f64,
+}
+
+/// Times each training step by itself: the median over repeats of several dispatches.
+pub fn profile(executor: &mut dyn Executor, batch: &Batch) -> Result<Vec<ProfileRow>> {
+    const DISPATCHES: usize = 8;
+    let mut rows = Vec::new();
+    for step in 0..executor.plan().train.len() {
+        let mut times = Vec::new();
+        for _ in 0..=REPEATS {
+            let start = Instant::now();
+            for _ in 0..DISPATCHES {
+                executor.run_step(Phase::Train, step, batch)?;
+            }
+            executor.wait()?;
+            times.push(start.elapsed().as_secs_f64() * 1e3 / DISPATCHES as f64);
+        }
+        // The first repeat warms caches up.
+        let mut times = times.split_off(1);
+        times.sort_by(f64::total_cmp);
+        let ms = times[times.len() / 2];
+        let step = &executor.plan().train[step];
+        let gflops = step.op.flops(batch) as f64 / ms / 1e6;
+        rows.push(ProfileRow { step: step.label.clone(), ms, gflops, share: 0.0 });
+    }
+    let total: f64 = rows.iter().map(|row| row.ms).sum();
+    rows.iter_mut().for_each(|row| row.share = row.ms / total);
+    Ok(rows)
+}
+
 /// Full batches that walk through the data again and again, with Adam's corrections of a later step.
 fn batches(subject: &Subject, data: &Dataset, steps: usize) -> Vec<Batch> {
     let in_data = data.rows / subject.batch_size;
@@ -167,8 +205,8 @@ fn batches(subject: &Subject, data: &Dataset, steps: usize) -> Vec<Batch> {
         .collect()
 }
 
-/// The batch that verification runs: the first one.
-pub fn verification_batch(subject: &Subject, data: &Dataset) -> Batch {
+/// The batch that verification and profiles run: the first one.
+pub fn first_batch(subject: &Subject, data: &Dataset) -> Batch {
     batches(subject, data, 1)[0]
 }
 

@@ -39,6 +39,9 @@ pub(super) struct Flags {
     /// Checks one step against the f64 reference, after timing
     #[arg(long, value_enum, default_value_t = Switch::On, value_name = "WHEN")]
     verify: Switch,
+    /// Times each op of the step by itself
+    #[arg(long)]
+    profile: bool,
 }
 
 pub(super) fn run(flags: &Flags, shared: &Shared, printer: &Printer, began: Instant) -> Result<()> {
@@ -74,7 +77,34 @@ fn one(
         let measurement = time(subject, &chosen, flags.steps as usize, flags.verify == Switch::On, began)?;
         printer.event(&measurement);
         printer.say(line(&measurement));
+        if flags.profile {
+            profile(subject, &chosen, measurement.ms_per_step, printer)?;
+        }
     }
+    Ok(())
+}
+
+/// A table of the time each op takes by itself.
+fn profile(subject: &Subject, chosen: &Chosen, ms_per_step: f64, printer: &Printer) -> Result<()> {
+    let data = subject.data()?;
+    let mut executor = chosen.executor(subject.plan(&data, chosen.max_binding())?)?;
+    let config = subject.config();
+    setup::load_data(executor.as_mut(), &data, &RowWeights::new(&config, &data)?)?;
+    let start = setup::start_weights(executor.plan(), &config)?;
+    setup::write_weights(executor.as_mut(), &start)?;
+    let rows = bench::profile(executor.as_mut(), &bench::first_batch(subject, &data))?;
+    for row in &rows {
+        printer.event(&serde_json::json!({"event": "profile", "row": row}));
+        printer.say(format!(
+            "  {:24} {:>9.3} ms {:>8.1} GFLOP/s {:>5.1} %",
+            row.step,
+            row.ms,
+            row.gflops,
+            100.0 * row.share
+        ));
+    }
+    let alone: f64 = rows.iter().map(|row| row.ms).sum();
+    printer.say(format!("  {:24} {alone:>9.3} ms one by one, {ms_per_step:.3} ms in a training step", "all"));
     Ok(())
 }
 
@@ -98,7 +128,7 @@ pub(super) fn time(
             setup::load_data(each, &data, &RowWeights::new(&config, &data)?)?;
             setup::write_weights(each, &start)?;
         }
-        let batch = bench::verification_batch(subject, &data);
+        let batch = bench::first_batch(subject, &data);
         let report = verify::verify(executor.as_mut(), &mut reference, &[batch])?;
         measurement.verified = Some(report.passed());
         report.verdict(&chosen.info().adapter)?;

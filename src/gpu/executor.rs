@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::adapters::Adapter;
 use super::kernel::Kernel;
-use super::memory::{Memory, Place, pad, row_bytes};
+use super::memory::{CANARY_BYTES, Memory, Place, pad, row_bytes};
 use crate::error::{Error, Result};
 use crate::ops::{Batch, Class, TensorId};
 use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Step, Values, bytes};
@@ -55,8 +55,9 @@ impl Device {
     /// The largest tensor a kernel can be shown, in bytes.
     pub fn max_binding(&self) -> u64 {
         let limits = self.inner.limits();
-        // Bindings end at 2 GiB whatever the adapter says.
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min((1 << 31) - 256) / 256 * 256
+        // Bindings end at 2 GiB whatever the adapter says, and reach over the canaries behind their tensors.
+        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min((1 << 31) - 256);
+        most / 256 * 256 - CANARY_BYTES
     }
 
     pub fn info(&self) -> &DeviceInfo {

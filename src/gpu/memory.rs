@@ -12,8 +12,8 @@ use crate::plan::{Element, Plan, Role, Tensor, flat_elements, grouped};
 /// flat buffers hold zeros instead, because `norm` and `update` walk over them: like padding they stay zero.
 const CANARY: u32 = 0x7fca_ca7a;
 
-/// Canary words behind a tensor with a buffer of its own.
-const CANARY_WORDS: u64 = 64;
+/// Bytes of the canaries behind a tensor with a buffer of its own.
+pub(super) const CANARY_BYTES: u64 = 256;
 
 /// Where one tensor lies.
 #[derive(Debug, Clone)]
@@ -63,14 +63,15 @@ impl Memory {
         Ok(Memory { buffers, places })
     }
 
-    /// What a kernel is shown of a binding.
+    /// What a kernel is shown of a binding: its tensors and the canaries behind them. Drivers may drop what is written
+    /// beyond a binding (lavapipe does), so a write past the end is only seen if the binding reaches further.
     pub fn binding(&self, binding: Binding) -> wgpu::BufferBinding<'_> {
         let (first, last) = match binding {
             Binding::Tensor(id) => (id, id),
             Binding::Flat(first, last) => (first, last),
         };
         let (first, last) = (&self.places[first.0], &self.places[last.0]);
-        let size = last.offset + last.size - first.offset;
+        let size = last.canaries.end - first.offset;
         wgpu::BufferBinding {
             buffer: &self.buffers[first.buffer],
             offset: first.offset,
@@ -104,7 +105,7 @@ fn arrange(plan: &Plan) -> (Vec<Place>, Vec<u64>) {
                 (buffer, flat_elements(tensor) as u64 * 4, 0)
             } else {
                 sizes.push(0);
-                (sizes.len() - 1, size + CANARY_WORDS * 4, CANARY)
+                (sizes.len() - 1, size + CANARY_BYTES, CANARY)
             };
             let offset = sizes[buffer];
             sizes[buffer] += room;

@@ -130,11 +130,15 @@ derivative: |z| {
     let density = T::of(0.398_942_280_401_432_7) * (T::of(-0.5) * z * z).exp();
     T::of(0.5) * (T::one() + (z * T::of(std::f64::consts::FRAC_1_SQRT_2)).erf()) + z * density
 });
-/// f(z) = z·sigmoid(z) (Elfwing, Uchibe & Doya 2018).
+/// f(z) = z·sigmoid(z) (Elfwing, Uchibe & Doya 2018), with e = e^−|z| so that nothing overflows.
 pub static SILU: Activation = activation!("silu", aliases: &["swish"], saves: Input, kinks: &[], wgsl: shader!("silu"),
-value: |z| z / (T::one() + (-z).exp()),
+value: |z| {
+    let e = (-z.abs()).exp();
+    z * if z > T::zero() { T::one() } else { e } / (T::one() + e)
+},
 derivative: |z| {
-    let s = T::one() / (T::one() + (-z).exp());
+    let e = (-z.abs()).exp();
+    let s = if z > T::zero() { T::one() } else { e } / (T::one() + e);
     s * (T::one() + z * (T::one() - s))
 });
 /// f(z) = ln(1 + eᶻ).

@@ -92,6 +92,10 @@ pub trait Real:
     fn minimum(self, other: Self) -> Self;
     /// -1, 0 or 1.
     fn sign(self) -> Self;
+    /// 1 where the number is not below `threshold`, else 0.
+    fn at_least(self, threshold: f64) -> Self {
+        Self::of(f64::from(u8::from(self.value() >= threshold)))
+    }
     /// A sum that adds the terms one after the other or in any other order.
     fn sum(terms: impl Iterator<Item = Self>) -> Self;
     /// `c = a·b` with `a` [m, k], `b` [k, n] and `c` [m, n] row-major without gaps.
@@ -271,7 +275,9 @@ impl Real for Tracked {
     /// WGSL: 3 + 2·|x| ULP.
     fn exp(self) -> Self {
         let value = self.value.exp();
-        Tracked::rounded(value, value * self.error.exp_m1(), 6.0 + 4.0 * self.value.abs())
+        // e^(x+e) − e^x; the first form is exact for small e, the second does not overflow where x + e is far below 0.
+        let inherited = if self.error < 1.0 { value * self.error.exp_m1() } else { (self.value + self.error).exp() };
+        Tracked::rounded(value, inherited, 6.0 + 4.0 * self.value.abs())
     }
     /// WGSL: absolute error 2⁻²¹ in [0.5, 2], else 3 ULP.
     fn ln(self) -> Self {
@@ -318,6 +324,12 @@ impl Real for Tracked {
     fn sign(self) -> Self {
         let unsure = self.error > 0.0 && self.value.abs() <= self.error;
         Tracked { value: <f64 as Real>::sign(self.value), error: if unsure { 2.0 } else { 0.0 } }
+    }
+    /// An operand that may lie on either side may give either.
+    fn at_least(self, threshold: f64) -> Self {
+        let unsure = self.error > 0.0 && (self.value - threshold).abs() <= self.error;
+        let value = f64::from(u8::from(self.value >= threshold));
+        Tracked { value, error: if unsure { 1.0 } else { 0.0 } }
     }
     fn sum(terms: impl Iterator<Item = Self>) -> Self {
         let (mut value, mut magnitude, mut error, mut count) = (0.0, 0.0, 0.0, 0);
@@ -401,6 +413,12 @@ mod tests {
         let near_zero = Tracked { value: 1e-9, error: 1e-8 };
         assert_eq!(near_zero.sign().error, 2.0);
         assert_eq!(Tracked::of(1e-9).sign().error, 0.0);
+    }
+
+    #[test]
+    fn an_uncertain_side_of_a_threshold_is_bounded_by_one() {
+        assert_eq!(Tracked { value: 0.5 - 1e-9, error: 1e-8 }.at_least(0.5).error, 1.0);
+        assert_eq!(Tracked { value: 0.4, error: 1e-8 }.at_least(0.5).error, 0.0);
     }
 
     #[test]

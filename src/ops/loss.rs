@@ -140,19 +140,18 @@ impl Loss {
 
     /// 1 where the row is answered correctly. Output activations rise with z, but not all are 0.5 at 0.
     fn score<T: Real>(&self, z: &[T], target: T) -> T {
-        let right = match self.goal {
-            Goal::Numbers => false,
+        match self.goal {
+            Goal::Numbers => T::zero(),
             Goal::Binary => {
                 let Form::Pointwise(twin) = &self.loss.form else { unreachable!("cross entropy has classes") };
-                let prediction = (T::pick(twin).prediction)(self.activated(z)(0));
-                (prediction >= T::of(0.5)) == (target > T::of(0.5))
+                let above = (T::pick(twin).prediction)(self.activated(z)(0)).at_least(0.5);
+                if target > T::of(0.5) { above } else { T::one() - above }
             }
             Goal::Class => {
                 let best = (1..z.len()).fold(0, |best, j| if z[j] > z[best] { j } else { best });
-                best == target.value() as usize
+                T::of(f64::from(u8::from(best == target.value() as usize)))
             }
-        };
-        T::of(f64::from(u8::from(right)))
+        }
     }
 }
 
