@@ -213,8 +213,12 @@ fn compare(
             continue;
         }
         let count = comparison.failure.as_ref().map_or(0, |failure| failure.count) + 1;
-        let worse =
-            comparison.failure.as_ref().is_none_or(|f| !((f.device - f.reference).abs() / f.bound >= error / bound));
+        // The first NaN is worse than anything.
+        let excess = |f: &Failure| (f.device - f.reference).abs() / f.bound;
+        let worse = comparison.failure.as_ref().is_none_or(|f| {
+            let (own, other) = (error / bound, excess(f));
+            !other.is_nan() && (own.is_nan() || own > other)
+        });
         if worse {
             let (row, column) = (rows.start + i / tensor.columns, i % tensor.columns);
             comparison.failure = Some(Failure { row, column, device: got.into(), reference: want, bound, count });

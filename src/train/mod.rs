@@ -174,9 +174,9 @@ impl<'a> Trainer<'a> {
             let restored: Vec<(TensorId, Vec<f32>)> = plan.model_tensors().into_iter().zip(weights.clone()).collect();
             setup::write_weights(self.executor.as_mut(), &restored)?;
         }
-        // The loss of the last step was measured before its update, which may be the one that ruins the weights.
+        // The last update comes after the last loss.
         if self.model_weights()?.iter().flatten().any(|weight| !weight.is_finite()) {
-            return Err(self.diverged("the weights are not finite numbers after", self.epochs.len()));
+            return Err(self.diverged("a weight after the last step"));
         }
         Ok(end)
     }
@@ -194,17 +194,17 @@ impl<'a> Trainer<'a> {
         };
         let train_loss = mean(0);
         if !train_loss.is_finite() {
-            return Err(self.diverged("the training loss is not a finite number in", number + 1));
+            return Err(self.diverged(&format!("the training loss of epoch {}", number + 1)));
         }
         let mut metrics = Vec::new();
         if self.data.task != Task::Regression {
             metrics.push(("train_accuracy".to_owned(), mean(1)));
         }
         let validation = self.evaluate(Set::Validation)?;
-        if validation.as_ref().is_some_and(|validation| !validation.loss.is_finite()) {
-            return Err(self.diverged("the validation loss is not a finite number in", number + 1));
-        }
         if let Some(validation) = &validation {
+            if !validation.loss.is_finite() {
+                return Err(self.diverged(&format!("the validation loss of epoch {}", number + 1)));
+            }
             metrics.extend(validation.metrics.scalars().map(|(name, value)| (format!("validation_{name}"), value)));
         }
         if self.config.train.log_gradients {
@@ -381,11 +381,19 @@ impl<'a> Trainer<'a> {
         Ok(norms)
     }
 
-    fn diverged(&self, what: &str, epoch: usize) -> Error {
-        let rate = self.config.optimizer.learning_rate;
-        Error::diverged(format!("{what} epoch {epoch}")).remedy(format!(
-            "try a smaller learning rate, such as --lr {}, or [regularization] clip_norm = 1.0",
-            rate / 10.0
-        ))
+    /// The error for a number that is NaN or infinite.
+    pub fn diverged(&self, what: &str) -> Error {
+        let lower = short(self.config.optimizer.learning_rate / 10.0);
+        let remedy = match self.config.regularization.clip_norm {
+            None => format!("try a smaller learning rate, such as --lr {lower}, or --set regularization.clip_norm=1"),
+            Some(_) => format!("try a smaller learning rate, such as --lr {lower}"),
+        };
+        Error::diverged(format!("{what} is not a finite number")).remedy(remedy)
     }
+}
+
+/// Two significant digits, the way a person would type them.
+fn short(value: f64) -> String {
+    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
+    if (1e-5..1e5).contains(&rounded) { rounded.to_string() } else { format!("{rounded:e}") }
 }

@@ -57,8 +57,8 @@ impl Trained {
             let rms = (a.iter().map(|x| number(x).powi(2)).sum::<f64>() / a.len() as f64).sqrt().max(1e-3);
             for (a, b) in a.iter().zip(b) {
                 let distance = (number(a) - number(b)).abs() / rms;
-                // NaN is the largest of all.
-                if !(distance <= largest.0) {
+                // NaN is the largest of all, and stays it.
+                if distance.is_nan() || distance > largest.0 {
                     largest = (distance, name.clone());
                 }
             }
