@@ -155,7 +155,7 @@ impl<'a> Trainer<'a> {
     /// Trains to the end of the configured epochs, calling `each` after every one; it may break off.
     ///
     /// # Errors
-    /// [`Error::Diverged`] on NaN or infinity in the loss, [`Error::Device`] if the device fails.
+    /// [`Error::Diverged`] on NaN or infinity in a loss or the weights, [`Error::Device`] if the device fails.
     pub fn fit(&mut self, each: &mut dyn FnMut(&Epoch) -> ControlFlow<()>) -> Result<End> {
         let mut end = End::Finished;
         while self.epochs.len() < self.config.train.epochs {
@@ -349,9 +349,11 @@ impl<'a> Trainer<'a> {
     /// Runs the epoch's steps; returns loss and correctness of each row.
     fn train_batches(&mut self) -> Result<Vec<f32>> {
         let plan = self.executor.plan();
-        let (batches_a_window, results) = ((plan.window / plan.batch_size).max(1), plan.results);
-        let mut values = Vec::with_capacity(2 * self.data.split.train.len());
-        for batches in self.batches.chunks_mut(batches_a_window) {
+        let (rows, results) = (self.data.split.train.len(), plan.results);
+        // Where there is room for all rows, the short last batch is no reason to wait in between.
+        let in_window = if rows <= plan.window { self.batches.len() } else { plan.window / plan.batch_size };
+        let mut values = Vec::with_capacity(2 * rows);
+        for batches in self.batches.chunks_mut(in_window.max(1)) {
             let mut rows = 0;
             for batch in batches.iter_mut() {
                 batch.slot = rows;

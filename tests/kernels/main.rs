@@ -97,5 +97,5 @@ fn main() {
         large::TESTS,
         sabotage::TESTS,
     ];
-    device::main(tests.concat().into_iter().map(|(name, test)| (name.to_owned(), test)).collect())
+    device::main(tests.concat().into_iter().map(|(name, test)| (name.to_owned(), test)).collect(), Vec::new())
 }
