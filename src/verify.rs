@@ -4,10 +4,12 @@
 //! The first wrong step is thereby named, and rounding that piled up in earlier steps blames nobody. It knows executors
 //! by their trait only.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::ops::{Access, Batch, Region, TensorId};
+use crate::ops::{Access, Argument, Batch, Region, TensorId};
 use crate::plan::{Executor, Phase, Reference, Role, Values};
 
 /// One tensor that one step wrote.
@@ -92,6 +94,7 @@ pub fn verify(device: &mut dyn Executor, reference: &mut dyn Reference, batches:
     let mut report = Report::default();
     for phase in [Phase::Train, Phase::Evaluate] {
         for batch in batches {
+            forget(device, phase)?;
             for step in 0..device.plan().steps(phase).len() {
                 lockstep(device, reference, phase, step, batch, &mut report)?;
             }
@@ -114,7 +117,7 @@ fn lockstep(
     for argument in &arguments {
         for id in device.plan().bound(argument.binding) {
             if argument.access == Access::Write {
-                poison(device, id)?;
+                poison(device, phase, step, batch, id)?;
             } else {
                 copy(device, reference, id)?;
             }
@@ -131,10 +134,39 @@ fn lockstep(
     Ok(())
 }
 
-/// Fills a tensor with NaN, so that what the step leaves unwritten is found.
-fn poison(device: &mut dyn Executor, id: TensorId) -> Result<()> {
-    let nans = vec![f32::NAN; device.plan().tensor(id).elements()];
-    device.write(id, 0, Values::F32(&nans))
+/// A number that no step makes by itself.
+const STALE: f32 = 1e30;
+
+/// Overwrites what steps left in the tensors that several steps fill together: after a step that does nothing they
+/// would still hold the right numbers of the same batch. NaN would not do, because each step leaves some rows alone.
+fn forget(device: &mut dyn Executor, phase: Phase) -> Result<()> {
+    let arguments: Vec<Argument> = device.plan().steps(phase).iter().flat_map(|step| step.op.arguments()).collect();
+    for argument in arguments.iter().filter(|argument| argument.access == Access::Update) {
+        for id in device.plan().bound(argument.binding) {
+            let tensor = device.plan().tensor(id);
+            if tensor.role == Role::Activation {
+                let stale = vec![STALE; tensor.elements()];
+                device.write(id, 0, Values::F32(&stale))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The rows of a tensor that a step has to write.
+fn written(device: &dyn Executor, phase: Phase, step: usize, batch: &Batch, id: TensorId) -> Range<usize> {
+    match device.plan().steps(phase)[step].op.written(id, batch) {
+        Region::All => 0..device.plan().tensor(id).rows,
+        Region::Rows(rows) => rows,
+    }
+}
+
+/// Fills the rows that a step has to write with NaN, so that what it leaves unwritten is found. Other rows may hold
+/// what earlier steps wrote for later ones.
+fn poison(device: &mut dyn Executor, phase: Phase, step: usize, batch: &Batch, id: TensorId) -> Result<()> {
+    let rows = written(device, phase, step, batch, id);
+    let nans = vec![f32::NAN; rows.len() * device.plan().tensor(id).columns];
+    device.write(id, rows.start, Values::F32(&nans))
 }
 
 /// Gives the reference what the device has. The data set is on both already.
@@ -158,10 +190,7 @@ fn compare(
 ) -> Result<Comparison> {
     let plan = device.plan();
     let (tensor, label) = (plan.tensor(id).clone(), plan.steps(phase)[step].label.clone());
-    let rows = match plan.steps(phase)[step].op.written(id, batch) {
-        Region::All => 0..tensor.rows,
-        Region::Rows(rows) => rows,
-    };
+    let rows = written(device, phase, step, batch, id);
     let mut comparison = Comparison {
         phase: if phase == Phase::Train { "train" } else { "evaluate" },
         step: label,
@@ -173,7 +202,9 @@ fn compare(
         failure: None,
     };
     let got = device.read(id, rows.clone())?;
-    for (i, (&got, (want, bound))) in got.iter().zip(reference.bounded(id, rows.clone())).enumerate() {
+    for (i, (want, bound)) in reference.bounded(id, rows.clone()).into_iter().enumerate() {
+        // A number that the device does not give is as wrong as a number can be.
+        let got = got.get(i).copied().unwrap_or(f32::NAN);
         let error = (f64::from(got) - want).abs();
         comparison.compared += 1;
         if error <= bound && bound.is_finite() {
@@ -182,8 +213,12 @@ fn compare(
             continue;
         }
         let count = comparison.failure.as_ref().map_or(0, |failure| failure.count) + 1;
-        let worse =
-            comparison.failure.as_ref().is_none_or(|f| !((f.device - f.reference).abs() / f.bound >= error / bound));
+        // The first NaN is worse than anything.
+        let excess = |f: &Failure| (f.device - f.reference).abs() / f.bound;
+        let worse = comparison.failure.as_ref().is_none_or(|f| {
+            let (own, other) = (error / bound, excess(f));
+            !other.is_nan() && (own.is_nan() || own > other)
+        });
         if worse {
             let (row, column) = (rows.start + i / tensor.columns, i % tensor.columns);
             comparison.failure = Some(Failure { row, column, device: got.into(), reference: want, bound, count });

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use naga::back::{hlsl, msl, spv};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use wgrad::gpu::layout_of;
 use wgrad::ops::{Access, Batch, Class, Op};
 use wgrad::plan::MAX_BINDINGS;
@@ -42,17 +42,19 @@ impl Shader {
     fn module(&self) -> Result<(naga::Module, ModuleInfo), Failed> {
         let module = naga::front::wgsl::parse_str(&self.source)
             .map_err(|error| format!("{}: {}", self.name, error.emit_to_string(&self.source)))?;
-        let info = Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES)
+        let info = Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES | Capabilities::SUBGROUP)
+            .subgroup_stages(ShaderStages::COMPUTE)
+            .subgroup_operations(SubgroupOperationSet::all())
             .validate(&module)
             .map_err(|error| format!("{}: {}", self.name, error.emit_to_string(&self.source)))?;
         Ok((module, info))
     }
 }
 
-/// Distinct sources for both classes of device.
+/// Distinct sources for every class of device.
 fn shaders() -> Vec<Shader> {
     let mut found: BTreeMap<String, Shader> = BTreeMap::new();
-    for class in [Class::Software, Class::Hardware] {
+    for class in [Class::Software, Class::SoftwareLanes, Class::Hardware] {
         for op in variants::variants() {
             let source = op.sources(class).join("\n");
             let name = format!("{class:?} {op:?}");
@@ -118,7 +120,7 @@ fn spirv(shader: &Shader) -> Result<Vec<u32>, Failed> {
 
 fn msl_takes_it(shader: &Shader) -> Result<(), Failed> {
     let (module, info) = shader.module()?;
-    let options = msl::Options { lang_version: (2, 0), ..msl::Options::default() };
+    let options = msl::Options { lang_version: (2, 1), ..msl::Options::default() };
     let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
         .map_err(|error| format!("{}: {error}", shader.name))?;
     ensure(text.contains("kernel void"), || format!("{}: no kernel in the MSL", shader.name))

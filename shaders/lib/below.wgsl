@@ -5,8 +5,12 @@
 
 const HAS_BELOW: bool = true;
 
-fn below_left(m: u32, n4: u32) -> vec4<f32> {
-    let i = 4u * (min(m, p.count - 1u) * p.z_pitch + n4);
+fn below_row(m: u32) -> u32 {
+    return 4u * min(m, p.count - 1u) * p.z_pitch;
+}
+
+fn below_left(row: u32, n4: u32) -> vec4<f32> {
+    let i = row + 4u * n4;
     return vec4(dz[i], dz[i + 1u], dz[i + 2u], dz[i + 3u]);
 }
 

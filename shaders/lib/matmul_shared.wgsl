@@ -16,7 +16,7 @@ fn part_multiply(tile_row: u32, tile_column: u32, lane: u32, depth4: u32) {
             let p = lane % 4u;
             var left = vec4(0.0);
             if (start4 + p < depth4) {
-                left = part_left(i + r, start4 + p);
+                left = part_left(part_row(i + r), start4 + p);
             }
             for (var q = 0u; q < 4u; q++) {
                 part_left_tile[r][p * 4u + q] = left[q];

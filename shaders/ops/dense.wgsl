@@ -16,8 +16,12 @@ var<immediate> p: Params;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
 // A row beyond the batch or a unit beyond the layer repeats the last one; its result is not kept.
-fn part_left(m: u32, k4: u32) -> vec4<f32> {
-    return input_at(input_row(min(m, p.count - 1u)), k4);
+fn part_row(m: u32) -> u32 {
+    return input_row(min(m, p.count - 1u));
+}
+
+fn part_left(row: u32, k4: u32) -> vec4<f32> {
+    return input_at(row, k4);
 }
 
 fn part_right(k4: u32, n4: u32) -> mat4x4<f32> {

@@ -17,8 +17,11 @@ var<immediate> p: Params;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4<f32>>;
 
 // Rows beyond the batch count as zero.
-fn weights_left(n: u32, m4: u32) -> vec4<f32> {
-    let column = min(n, p.units - 1u);
+fn weights_row(n: u32) -> u32 {
+    return min(n, p.units - 1u);
+}
+
+fn weights_left(column: u32, m4: u32) -> vec4<f32> {
     let last = p.count - 1u;
     let m = 4u * m4 + vec4(0u, 1u, 2u, 3u);
     let i = 4u * min(m, vec4(last)) * p.z_pitch + column;
@@ -39,9 +42,6 @@ fn weights_right(m4: u32, k4: u32) -> mat4x4<f32> {
 fn weights_finish(n: u32, k4: u32, sum: vec4<f32>) {
     if (n < p.units && k4 < p.x_pitch) {
         dw[n * p.x_pitch + k4] = keep_columns(sum, k4, p.features);
-        if (k4 == 0u) {
-            bias_gradient(n);
-        }
     }
 }
 
@@ -63,5 +63,6 @@ fn main(
     }
     if (tile < across * ((p.units + TILE_ROWS - 1u) / TILE_ROWS)) {
         weights_multiply(tile / across, tile % across, lane, (p.count + 3u) / 4u);
+        bias_gradient(tile / across, tile % across, lane);
     }
 }

@@ -5,18 +5,19 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use super::device::{self, Chosen};
-use super::flags::Shared;
+use super::flags::{Shared, count};
 use super::print::Printer;
 use crate::bench::{self, Measurement, Subject};
 use crate::cpu::CpuExecutor;
 use crate::error::Result;
+use crate::gpu;
 use crate::model::real::Tracked;
 use crate::plan::Executor;
 use crate::train::setup::{self, RowWeights};
 use crate::verify;
 
 pub(super) const EXAMPLES: &str = "Examples:
-  wgrad bench                                  a grid of widths and batches, and from where the GPU wins
+  wgrad bench    a grid of widths and batches, and from where the GPU wins
   wgrad bench --layers 784-128-64-10 --batch-size 64 --device cpu,gpu --json";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,10 +32,10 @@ pub(super) struct Flags {
     #[arg(long, value_name = "N-N-…-N")]
     layers: Option<String>,
     /// Rows of a batch
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = 256, allow_negative_numbers = true, value_parser = count, value_name = "N")]
     batch_size: u32,
     /// Steps of one repeat; the median of at least 5 repeats is reported
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = 200, allow_negative_numbers = true, value_parser = count, value_name = "N")]
     steps: u32,
     /// Checks one step against the f64 reference, after timing
     #[arg(long, value_enum, default_value_t = Switch::On, value_name = "WHEN")]
@@ -45,7 +46,7 @@ pub(super) struct Flags {
 }
 
 pub(super) fn run(flags: &Flags, shared: &Shared, printer: &Printer, began: Instant) -> Result<()> {
-    // Unless devices are named, the two that the table compares.
+    // Unless devices are named, the two that the table compares, where there are two.
     let names = if shared.device == "auto" { "cpu,gpu" } else { shared.device.as_str() };
     let names: Vec<&str> = names.split(',').map(str::trim).collect();
     match &flags.layers {
@@ -71,17 +72,27 @@ fn one(
 ) -> Result<()> {
     let mut began = Some(began);
     for name in names {
+        if is_absent(name, shared)? {
+            printer.say("no Vulkan, Metal or DX12 adapter was found to compare with");
+            continue;
+        }
         // The first device pays for the start of the process.
         let began = began.take().unwrap_or_else(Instant::now);
-        let chosen = device::choose(name, shared.threads(), printer)?;
+        let (chosen, _) = device::choose(name, shared.threads())?;
         let measurement = time(subject, &chosen, flags.steps as usize, flags.verify == Switch::On, began)?;
         printer.event(&measurement);
-        printer.say(line(&measurement));
+        printer.result(line(&measurement));
         if flags.profile {
             profile(subject, &chosen, measurement.ms_per_step, printer)?;
         }
     }
     Ok(())
+}
+
+/// Whether a GPU that nobody asked for is not there. Asked only when its turn comes: looking for one takes time that
+/// the CPU's start must not be charged with.
+fn is_absent(name: &str, shared: &Shared) -> Result<bool> {
+    Ok(shared.device == "auto" && name == "gpu" && gpu::adapters()?.is_empty())
 }
 
 /// A table of the time each op takes by itself.
@@ -95,7 +106,7 @@ fn profile(subject: &Subject, chosen: &Chosen, ms_per_step: f64, printer: &Print
     let rows = bench::profile(executor.as_mut(), &bench::first_batch(subject, &data))?;
     for row in &rows {
         printer.event(&serde_json::json!({"event": "profile", "row": row}));
-        printer.say(format!(
+        printer.result(format!(
             "  {:24} {:>9.3} ms {:>8.1} GFLOP/s {:>5.1} %",
             row.step,
             row.ms,
@@ -104,7 +115,7 @@ fn profile(subject: &Subject, chosen: &Chosen, ms_per_step: f64, printer: &Print
         ));
     }
     let alone: f64 = rows.iter().map(|row| row.ms).sum();
-    printer.say(format!("  {:24} {alone:>9.3} ms one by one, {ms_per_step:.3} ms in a training step", "all"));
+    printer.result(format!("  {:24} {alone:>9.3} ms one by one, {ms_per_step:.3} ms in a training step", "all"));
     Ok(())
 }
 
@@ -158,13 +169,17 @@ fn line(m: &Measurement) -> String {
 
 fn grid(names: &[&str], shared: &Shared, printer: &Printer, began: Instant) -> Result<()> {
     let (widths, batches) = bench::GRID;
-    let devices: Vec<Chosen> =
-        names.iter().map(|name| device::choose(name, shared.threads(), printer)).collect::<Result<_>>()?;
-    printer.say(format!(
+    let mut devices = Vec::new();
+    for name in names {
+        if !is_absent(name, shared)? {
+            devices.push(device::choose(name, shared.threads())?.0);
+        }
+    }
+    printer.result(format!(
         "ms a step of 64-width-width-10: {}",
         devices.iter().map(|d| d.info().adapter).collect::<Vec<_>>().join(" | ")
     ));
-    printer.say(format!(
+    printer.result(format!(
         "{:>6}  {}",
         "width",
         batches.iter().map(|b| format!("{:>22}", format!("batch {b}"))).collect::<String>()
@@ -188,7 +203,7 @@ fn grid(names: &[&str], shared: &Shared, printer: &Printer, began: Instant) -> R
             }
             row += &format!("{:>22}", cells.iter().map(|ms| format!("{ms:.3}")).collect::<Vec<_>>().join(" | "));
         }
-        printer.say(row);
+        printer.result(row);
     }
     if devices.len() == 2 {
         let (first, second) = (devices[0].info(), devices[1].info());
@@ -201,7 +216,7 @@ fn grid(names: &[&str], shared: &Shared, printer: &Printer, began: Instant) -> R
                 widths.len() * batches.len()
             ),
         };
-        printer.say(format!("crossover: {verdict}"));
+        printer.result(format!("crossover: {verdict}"));
         printer.event(&serde_json::json!({"event": "crossover", "wins": wins}));
     }
     Ok(())

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::print::Printer;
 use crate::cpu::{self, CpuExecutor};
 use crate::error::Result;
 use crate::gpu::{self, GpuExecutor, Selector};
@@ -15,31 +14,28 @@ pub(super) enum Chosen {
     Gpu(gpu::Device),
 }
 
-/// Opens what `--device` names; `auto` takes a hardware GPU when there is one, else the CPU path, and says which.
-pub(super) fn choose(name: &str, threads: usize, printer: &Printer) -> Result<Chosen> {
-    let lower = name.to_lowercase();
-    match lower.as_str() {
-        "cpu" => Ok(Chosen::Cpu { threads }),
-        "gpu" => gpu::open(&Selector::Best).map(Chosen::Gpu),
-        "auto" => {
-            let adapters = gpu::adapters()?;
-            let Some(hardware) = adapters.iter().find(|adapter| !adapter.is_software()) else {
-                let why = match adapters.first() {
-                    Some(adapter) => format!("the only adapter is a software one, {}", adapter.name),
-                    None => "no Vulkan, Metal or DX12 adapter was found".to_owned(),
-                };
-                printer
-                    .say(format!("device: cpu ({}), because {why}; override with --device", cpu::processor().adapter));
-                return Ok(Chosen::Cpu { threads });
-            };
-            printer.say(format!("device: {}; override with --device", hardware.info().adapter));
-            gpu::Device::open(hardware).map(Chosen::Gpu)
-        }
-        index if index.parse::<usize>().is_ok() => {
-            gpu::open(&Selector::Index(index.parse().unwrap_or(usize::MAX))).map(Chosen::Gpu)
-        }
-        _ => gpu::open(&Selector::Name(name.to_owned())).map(Chosen::Gpu),
+/// Opens what `--device` names; `auto` takes a hardware GPU when there is one, else the CPU path. Also says why, where
+/// it was not named: words that go behind its name.
+pub(super) fn choose(name: &str, threads: usize) -> Result<(Chosen, String)> {
+    let selector = match name.to_lowercase().as_str() {
+        "cpu" => return Ok((Chosen::Cpu { threads }, String::new())),
+        "auto" => return automatic(threads),
+        "gpu" => Selector::Best,
+        index if index.parse::<usize>().is_ok() => Selector::Index(index.parse().unwrap_or(usize::MAX)),
+        _ => Selector::Name(name.to_owned()),
+    };
+    Ok((Chosen::Gpu(gpu::open(&selector)?), String::new()))
+}
+
+fn automatic(threads: usize) -> Result<(Chosen, String)> {
+    let adapters = gpu::adapters()?;
+    if let Some(hardware) = adapters.iter().find(|adapter| !adapter.is_software()) {
+        return Ok((Chosen::Gpu(gpu::Device::open(hardware)?), " (auto; override with --device cpu)".into()));
     }
+    // A software adapter is slower than the CPU path.
+    let why =
+        if adapters.is_empty() { " (no GPU was found)" } else { " (no hardware GPU; override with --device gpu)" };
+    Ok((Chosen::Cpu { threads }, why.into()))
 }
 
 impl Chosen {

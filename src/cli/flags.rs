@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 use toml::Value;
 
 use crate::config::{self, Config, Loaded, Override};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::model::{activations, losses, optimizers};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
@@ -16,32 +18,51 @@ pub(super) enum Color {
     Never,
 }
 
+impl Color {
+    pub fn for_help(self) -> clap::ColorChoice {
+        match self {
+            Color::Auto => clap::ColorChoice::Auto,
+            Color::Always => clap::ColorChoice::Always,
+            Color::Never => clap::ColorChoice::Never,
+        }
+    }
+}
+
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(super) struct Shared {
     /// auto (a hardware GPU, else the CPU path), cpu, gpu (the best adapter, a software one too), an adapter's index or part of its name
-    #[arg(long, global = true, env = "WGRAD_DEVICE", default_value = "auto", value_name = "DEVICE")]
+    #[arg(
+        long,
+        global = true,
+        env = "WGRAD_DEVICE",
+        hide_env = true,
+        default_value = "auto",
+        value_name = "DEVICE",
+        display_order = 101
+    )]
     pub device: String,
     /// Threads of the CPU path; results do not depend on it [default: all cores]
-    #[arg(long, global = true, env = "WGRAD_THREADS", value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
-    pub threads: Option<u16>,
+    #[arg(long, global = true, env = "WGRAD_THREADS", hide_env = true, allow_negative_numbers = true, display_order = 102, value_parser = threads, value_name = "N")]
+    pub threads: Option<usize>,
     /// Seed of every random choice [default: 42]
-    #[arg(long, global = true, env = "WGRAD_SEED", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), value_name = "N")]
+    #[arg(long, global = true, env = "WGRAD_SEED", hide_env = true, allow_negative_numbers = true, display_order = 103, value_parser = seed, value_name = "N")]
     pub seed: Option<u64>,
     /// Says nothing but results and errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, env = "WGRAD_QUIET", hide_env = true, value_parser = FalseyValueParser::new(), display_order = 104)]
     pub quiet: bool,
     /// JSON Lines on stdout, words for people on stderr
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "WGRAD_JSON", hide_env = true, value_parser = FalseyValueParser::new(), display_order = 105)]
     pub json: bool,
-    /// Colours
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    /// Colours; NO_COLOR is honoured
+    #[arg(long, global = true, env = "WGRAD_COLOR", hide_env = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", display_order = 106)]
     pub color: Color,
 }
 
 impl Shared {
     pub fn threads(&self) -> usize {
-        self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
     }
 
     pub fn seed(&self) -> u64 {
@@ -55,41 +76,38 @@ pub(super) struct RunFlags {
     /// A built-in name (digits), a .csv or .tsv (also .gz), an .npz, or a folder of MNIST-style IDX files
     #[arg(value_name = "DATA")]
     pub data: Option<String>,
-    /// The run file
-    #[arg(long, env = "WGRAD_CONFIG", value_name = "FILE.toml")]
+    /// The run file (TOML)
+    #[arg(long, env = "WGRAD_CONFIG", hide_env = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The column to predict, by name or 0-based index; several for regression: a,b [default: the last one]
-    #[arg(long, env = "WGRAD_TARGET", value_name = "COLUMN")]
+    #[arg(long, env = "WGRAD_TARGET", hide_env = true, value_name = "COLUMN")]
     pub target: Option<String>,
     /// regression, binary or classification [default: inferred]
-    #[arg(long, env = "WGRAD_TASK", value_name = "TASK")]
+    #[arg(long, env = "WGRAD_TASK", hide_env = true, value_name = "TASK")]
     pub task: Option<String>,
     /// Units of the hidden dense layers, such as 128,64; none for no hidden layer
-    #[arg(long, env = "WGRAD_HIDDEN", value_name = "UNITS")]
+    #[arg(long, env = "WGRAD_HIDDEN", hide_env = true, value_name = "UNITS")]
     pub hidden: Option<String>,
-    /// Activation of the hidden layers
-    #[arg(long, env = "WGRAD_ACTIVATION", value_name = "NAME")]
+    #[arg(long, env = "WGRAD_ACTIVATION", hide_env = true, value_name = "NAME", help = activation_help())]
     pub activation: Option<String>,
-    /// mse, mae, huber, cross_entropy or binary_cross_entropy [default: by task]
-    #[arg(long, env = "WGRAD_LOSS", value_name = "NAME")]
+    #[arg(long, env = "WGRAD_LOSS", hide_env = true, value_name = "NAME", help = loss_help())]
     pub loss: Option<String>,
-    /// sgd, adagrad, rmsprop, adam or adamw [default: adam]
-    #[arg(long, env = "WGRAD_OPTIMIZER", value_name = "NAME")]
+    #[arg(long, env = "WGRAD_OPTIMIZER", hide_env = true, value_name = "NAME", help = optimizer_help())]
     pub optimizer: Option<String>,
     /// Learning rate [default: 0.001]
-    #[arg(long, env = "WGRAD_LR", value_name = "X", allow_hyphen_values = true)]
+    #[arg(long, env = "WGRAD_LR", hide_env = true, value_name = "X", allow_negative_numbers = true)]
     pub lr: Option<String>,
     /// Epochs [default: 50]
-    #[arg(long, env = "WGRAD_EPOCHS", value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, env = "WGRAD_EPOCHS", hide_env = true, value_name = "N", allow_negative_numbers = true)]
     pub epochs: Option<String>,
     /// Rows of a mini-batch [default: 64]
-    #[arg(long, env = "WGRAD_BATCH_SIZE", value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, env = "WGRAD_BATCH_SIZE", hide_env = true, value_name = "N", allow_negative_numbers = true)]
     pub batch_size: Option<String>,
-    /// Start weights
-    #[arg(long, env = "WGRAD_INIT", value_name = "FILE.safetensors")]
+    /// Start weights, such as another run's model.safetensors
+    #[arg(long, env = "WGRAD_INIT", hide_env = true, value_name = "FILE")]
     pub init: Option<String>,
     /// Any other setting of the run file, such as data.split=[0.8,0.1,0.1]
-    #[arg(long, value_name = "path.to.key=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
 
@@ -138,28 +156,40 @@ impl Overrides {
         Overrides { from_environment }
     }
 
+    fn is_from_environment(&self, id: &str) -> bool {
+        self.from_environment.iter().any(|own| own == id)
+    }
+
     /// What the user typed for a flag.
     fn origin(&self, id: &str) -> String {
-        if self.from_environment.iter().any(|own| own == id) {
+        if self.is_from_environment(id) {
             format!("WGRAD_{}", id.to_uppercase())
         } else {
             format!("--{}", id.replace('_', "-"))
         }
     }
 
-    /// Loads the run file with everything that overrides it.
+    /// Loads the run file with everything that overrides it: variables of the environment first, since they give way
+    /// to every flag.
     pub fn load(&self, flags: &RunFlags, shared: &Shared) -> Result<Loaded> {
-        let mut changes = self.plain(flags, shared);
-        // What --hidden and --activation change depends on the layers that are there.
-        if flags.hidden.is_some() || flags.activation.is_some() {
+        let (from_environment, from_flags): (Vec<_>, Vec<_>) =
+            self.plain(flags, shared).into_iter().partition(|change| change.origin.starts_with("WGRAD_"));
+        let mut changes = from_environment;
+        if flags.hidden.is_some() && self.is_from_environment("hidden") {
+            changes.extend(self.hidden(flags)?);
+        }
+        changes.extend(from_flags);
+        if flags.hidden.is_some() && !self.is_from_environment("hidden") {
+            changes.extend(self.hidden(flags)?);
+        }
+        // Which layers --activation changes depends on the layers that are there.
+        if let Some(activation) = &flags.activation {
             let before = config::load(flags.config.as_deref(), &changes)?;
-            changes.extend(self.layers(flags, &before.config)?);
+            changes.extend(self.activation(activation, &before.config));
         }
         for text in &flags.set {
             changes.push(Override::parse_set(text)?);
         }
-        // A variable of the environment gives way to every flag.
-        changes.sort_by_key(|change| !change.origin.starts_with("WGRAD_"));
         config::load(flags.config.as_deref(), &changes)
     }
 
@@ -201,27 +231,26 @@ impl Overrides {
         changes
     }
 
-    fn layers(&self, flags: &RunFlags, config: &Config) -> Result<Vec<Override>> {
-        let activation = flags.activation.as_deref();
-        let Some(hidden) = &flags.hidden else {
-            let hidden =
-                config.model.layers.iter().enumerate().rev().skip(1).filter(|(_, layer)| layer.kind == "dense");
-            let origin = self.origin("activation");
-            return Ok(hidden
-                .map(|(i, _)| Override {
-                    key: format!("model.layers[{i}].activation"),
-                    value: Value::String(activation.unwrap_or_default().into()),
-                    origin: origin.clone(),
-                })
-                .collect());
+    fn activation(&self, name: &str, config: &Config) -> Vec<Override> {
+        let hidden = config.model.layers.iter().enumerate().rev().skip(1).filter(|(_, layer)| layer.kind == "dense");
+        let change = |(i, _)| Override {
+            key: format!("model.layers[{i}].activation"),
+            value: Value::String(name.into()),
+            origin: self.origin("activation"),
         };
+        hidden.map(change).collect()
+    }
+
+    /// New hidden layers before the last layer that is there.
+    fn hidden(&self, flags: &RunFlags) -> Result<Option<Override>> {
+        let Some(hidden) = &flags.hidden else { return Ok(None) };
         let origin = self.origin("hidden");
         let sizes: Option<Vec<i64>> = match hidden.as_str() {
             "" | "none" | "0" => Some(Vec::new()),
             list => list.split(',').map(|size| size.trim().parse().ok().filter(|&size: &i64| size > 0)).collect(),
         };
         let sizes = sizes.ok_or_else(|| {
-            crate::error::Error::usage(format!("`{hidden}` is no list of unit counts"))
+            Error::usage(format!("`{hidden}` is no list of unit counts"))
                 .at(&origin)
                 .remedy("write for instance --hidden 128,64, or --hidden none")
         })?;
@@ -231,15 +260,45 @@ impl Overrides {
                 let mut layer = toml::Table::new();
                 layer.insert("type".into(), Value::String("dense".into()));
                 layer.insert("units".into(), Value::Integer(units));
-                layer.insert("activation".into(), Value::String(activation.unwrap_or("relu").into()));
+                layer.insert("activation".into(), Value::String("relu".into()));
                 Value::Table(layer)
             })
             .collect();
-        if let Some(last) = config.model.layers.last().and_then(|last| Value::try_from(last).ok()) {
+        let file = config::load(flags.config.as_deref(), &[])?;
+        if let Some(last) = file.config.model.layers.last().and_then(|last| Value::try_from(last).ok()) {
             layers.push(last);
         }
-        Ok(vec![Override { key: "model.layers".into(), value: Value::Array(layers), origin }])
+        Ok(Some(Override { key: "model.layers".into(), value: Value::Array(layers), origin }))
     }
+}
+
+/// How many of something; what clap says of a bad value is the remedy.
+pub(super) fn count(text: &str) -> Result<u32, &'static str> {
+    text.parse().ok().filter(|&count| count > 0).ok_or("give a whole number of at least 1")
+}
+
+fn threads(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|count| (1..=1024).contains(count)).ok_or("give a whole number from 1 to 1024")
+}
+
+fn seed(text: &str) -> Result<u64, &'static str> {
+    // A run file's integers end at i64::MAX.
+    text.parse().ok().filter(|&seed| i64::try_from(seed).is_ok()).ok_or("give a whole number of at least 0")
+}
+
+fn activation_help() -> String {
+    let names: Vec<&str> = activations::ACTIVATIONS.iter().map(|row| row.name).collect();
+    format!("Activation of the hidden layers: {} [default: relu]", names.join(", "))
+}
+
+fn loss_help() -> String {
+    let names: Vec<&str> = losses::LOSSES.iter().map(|row| row.name).collect();
+    format!("What is minimised: {} [default: by task]", names.join(", "))
+}
+
+fn optimizer_help() -> String {
+    let names: Vec<&str> = optimizers::OPTIMIZERS.iter().map(|row| row.name).collect();
+    format!("The optimizer: {} [default: adam]", names.join(", "))
 }
 
 /// A number if it is one; anything else is left for the run file's check to refuse by name.

@@ -4,6 +4,7 @@ mod bench;
 mod device;
 mod devices;
 mod flags;
+mod parse;
 mod plan;
 mod print;
 mod project;
@@ -16,20 +17,23 @@ use std::time::Instant;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use flags::{Overrides, RunFlags, Shared};
+use parse::Refusal;
 use print::Printer;
 
 const TOUR: &str = "Examples:
-  wgrad                                        the tour: trains, tests, verifies and times this machine
-  wgrad train digits                           the built-in handwritten digits
-  wgrad train houses.csv --target price        a table
-  wgrad train mnist/ --hidden 128,64           a folder of MNIST-style IDX files
-  wgrad verify houses.csv --device gpu         proves the GPU right on your own network";
+  wgrad                                  the tour: trains, verifies, times
+  wgrad train digits                     the built-in handwritten digits
+  wgrad train houses.csv --target price  a table
+  wgrad train mnist/ --hidden 128,64     a folder of MNIST-style IDX files
+  wgrad verify houses.csv --device gpu   proves the GPU right on your network";
+
+const ENVIRONMENT: &str = "Variables of the environment stand in for flags: WGRAD_DEVICE=cpu is --device cpu.";
 
 /// Trains neural networks on any GPU, or none, and proves the results.
 #[derive(Debug, Parser)]
-#[command(name = "wgrad", version, before_help = TOUR, disable_help_subcommand = true)]
+#[command(name = "wgrad", version, before_help = TOUR, after_help = ENVIRONMENT, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     shared: Shared,
@@ -40,13 +44,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Trains a network and leaves it in a run folder
-    #[command(before_help = train::EXAMPLES)]
+    #[command(before_help = train::EXAMPLES, after_help = ENVIRONMENT)]
     Train(train::Flags),
     /// Checks every step of a network on a device against the f64 reference
-    #[command(before_help = verify::EXAMPLES)]
+    #[command(before_help = verify::EXAMPLES, after_help = ENVIRONMENT)]
     Verify(verify::Flags),
     /// Prints the compiled steps, shapes, bytes and dispatches without running them
-    #[command(before_help = plan::EXAMPLES)]
+    #[command(before_help = plan::EXAMPLES, after_help = ENVIRONMENT)]
     Plan(RunFlags),
     /// Lists the adapters of this machine
     #[command(before_help = devices::EXAMPLES)]
@@ -59,20 +63,27 @@ enum Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let began = Instant::now();
-    let matches = Cli::command().get_matches();
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let color = parse::color(&arguments);
+    let matches = match parse::matches(Cli::command(), &arguments, color) {
+        Ok(matches) => matches,
+        Err(Refusal::Shown(text)) => text.exit(),
+        Err(Refusal::Bad(error)) => return refuse(&Printer::before_flags(color), &error),
+    };
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => return refuse(&Printer::before_flags(color), &Error::internal(error.to_string())),
     };
     let printer = Printer::new(&cli.shared);
-    let overrides = Overrides::new(&matches);
-    match run(cli, &overrides, &printer, began) {
+    match run(cli, &Overrides::new(&matches), &printer, began) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            printer.error(&error);
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => refuse(&printer, &error),
     }
+}
+
+fn refuse(printer: &Printer, error: &Error) -> ExitCode {
+    printer.error(error);
+    ExitCode::from(error.exit_code())
 }
 
 fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Result<()> {

@@ -11,7 +11,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   wgrad plan houses.csv --target price --hidden 64,64 --batch-size 256";
 
 pub(super) fn run(flags: &RunFlags, shared: &Shared, overrides: &Overrides, printer: &Printer) -> Result<()> {
-    let project = Project::open(flags, shared, overrides, printer, Some("digits"))?;
+    let project = Project::open(flags, shared, overrides, Some("digits"))?;
+    project.data.notes.iter().for_each(|note| printer.say(note));
     let plan = &project.plan;
     if printer.json {
         let steps = |phase| plan.steps(phase).iter().map(|step| step.label.clone()).collect::<Vec<_>>();

@@ -19,9 +19,9 @@ impl Printer {
         Printer { json: shared.json, quiet: shared.quiet, color: shared.color }
     }
 
-    /// The same, saying nothing.
-    pub fn quieter(&self) -> Self {
-        Printer { quiet: true, ..*self }
+    /// For what is said when the flags could not be read.
+    pub fn before_flags(color: Color) -> Self {
+        Printer { json: false, quiet: false, color }
     }
 
     pub fn is_quiet(&self) -> bool {
@@ -61,13 +61,6 @@ impl Printer {
         let mut stderr = std::io::stderr();
         let label = if self.colors(&stderr) { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
         let _ = writeln!(stderr, "{label} {error}");
-    }
-
-    /// A caution that --quiet does not silence.
-    pub fn warn(&self, text: impl std::fmt::Display) {
-        let mut stderr = std::io::stderr();
-        let label = if self.colors(&stderr) { "\x1b[1;33mwarning:\x1b[0m" } else { "warning:" };
-        let _ = writeln!(stderr, "{label} {text}");
     }
 
     fn colors(&self, stream: &impl IsTerminal) -> bool {

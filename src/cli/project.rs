@@ -1,5 +1,6 @@
 //! What the commands that take a run file begin with: configuration, data, device, plan.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::device::{self, Chosen};
@@ -13,7 +14,7 @@ use crate::layers;
 use crate::model::losses;
 use crate::model::real::Tracked;
 use crate::ops::Batch;
-use crate::plan::{Executor, Plan};
+use crate::plan::{Executor, Plan, grouped};
 use crate::train::setup::{self, RowWeights};
 use crate::verify::{self, Report};
 
@@ -23,38 +24,60 @@ pub(super) struct Project {
     pub data: Dataset,
     pub device: Chosen,
     pub plan: Arc<Plan>,
+    /// Why `--device auto` chose it; empty if it was named.
+    why_device: String,
 }
 
 impl Project {
     /// Loads run file and data, opens the device, compiles the plan. `fallback` is the data where none is named.
-    pub fn open(
-        flags: &RunFlags,
-        shared: &Shared,
-        overrides: &Overrides,
-        printer: &Printer,
-        fallback: Option<&str>,
-    ) -> Result<Self> {
+    /// Says nothing yet: until all is checked, an error is the only thing worth reading.
+    pub fn open(flags: &RunFlags, shared: &Shared, overrides: &Overrides, fallback: Option<&str>) -> Result<Self> {
         let mut loaded = overrides.load(flags, shared)?;
         if loaded.config.data.source.is_none() {
             let Some(fallback) = fallback else {
                 return Err(Error::usage("no data is named")
+                    .at("DATA")
                     .remedy("try `wgrad train digits`, or name a CSV, an NPZ or a folder of images"));
             };
             loaded.config.data.source = Some(fallback.to_owned());
         }
-        let data = data::load(&loaded.config.data, loaded.config.seed).map_err(|error| relocate(&loaded, error))?;
-        for note in &data.notes {
-            printer.say(note);
-        }
-        let device = device::choose(&shared.device, shared.threads(), printer)?;
+        let data = data::load(&loaded.config.data, loaded.config.seed)
+            .map_err(|error| as_typed(relocate(&loaded, error), flags.data.as_deref()))?;
+        let (device, why_device) = device::choose(&shared.device, shared.threads())?;
         let plan = layers::compile(&loaded.config, setup::shape(&data), device.max_binding())
             .map_err(|(key, error)| loaded.locate(&key, error))?;
         settle(&mut loaded.config, &data);
-        Ok(Project { loaded, data, device, plan: Arc::new(plan) })
+        Ok(Project { loaded, data, device, plan: Arc::new(plan), why_device })
     }
 
     pub fn config(&self) -> &Config {
         &self.loaded.config
+    }
+
+    /// What was found and what is going to work on it.
+    pub fn announce(&self, printer: &Printer) {
+        let (data, plan) = (&self.data, &self.plan);
+        data.notes.iter().for_each(|note| printer.say(note));
+        let rows = |rows: usize| grouped(rows as u64);
+        let features = data.feature_columns();
+        printer.say(format!(
+            "{}: {} rows to train on, {} to validate, {} to test; {} feature{}",
+            data.name,
+            rows(data.split.train.len()),
+            rows(data.split.validation.len()),
+            rows(data.split.test.len()),
+            rows(features),
+            if features == 1 { "" } else { "s" }
+        ));
+        let units = self.config().model.layers.iter().filter_map(|layer| layer.units);
+        let sizes: Vec<String> = std::iter::once(features).chain(units).map(|size| size.to_string()).collect();
+        printer.say(format!(
+            "model: {}, {} parameters, {} dispatches a step",
+            sizes.join("-"),
+            grouped(plan.parameter_count() as u64),
+            plan.train.len()
+        ));
+        printer.say(format!("device: {}{}", self.device.info().adapter, self.why_device));
     }
 
     /// Puts the flag or the line of the run file onto a fault with a key.
@@ -117,4 +140,14 @@ fn relocate(loaded: &Loaded, error: Error) -> Error {
         Some(key) if key.starts_with("data.") => loaded.locate(&key, error),
         _ => error,
     }
+}
+
+/// A relative path the way it was typed rather than the absolute one that it stands for.
+fn as_typed(error: Error, typed: Option<&str>) -> Error {
+    let Some(typed) = typed.map(Path::new).filter(|typed| typed.is_relative()) else { return error };
+    let Ok(absolute) = std::path::absolute(typed) else { return error };
+    let (typed, absolute) = (typed.display().to_string(), absolute.display().to_string());
+    let Some(rest) = error.fault().place.as_ref().and_then(|place| place.strip_prefix(&absolute)) else { return error };
+    let place = format!("{typed}{rest}");
+    error.at(place)
 }

@@ -7,46 +7,43 @@ use super::device::{self, Chosen};
 use super::flags::{RunFlags, Shared};
 use super::print::Printer;
 use super::project::Project;
-use super::train;
+use super::train::{self, Told};
 use crate::bench::Subject;
 use crate::error::Result;
 use crate::gpu;
 use crate::plan::grouped;
 
 pub(super) fn run(shared: &Shared, printer: &Printer, began: Instant) -> Result<()> {
-    printer.say("wgrad trains neural networks with compute shaders on any GPU, or on the CPU, and proves the results.");
-    printer.heading("1. Training: the built-in handwritten digits, 1,797 images of 8×8 pixels, 10 classes");
+    printer.say("wgrad trains neural networks on any GPU, or on the CPU, and proves the results.");
+    printer.heading("1. Training: the built-in digits, 1,797 images of 8×8 pixels, 10 classes");
     let flags = RunFlags::of("digits");
     let overrides = super::flags::Overrides::none();
-    let project = Project::open(&flags, shared, &overrides, printer, None)?;
-    train::announce(&project, printer);
-    let outcome = train::train(&project, printer)?;
+    let project = Project::open(&flags, shared, &overrides, None)?;
+    let outcome = train::train(&project, printer, Told::TenthEpochs)?;
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
         printer.say(train::verdict(*set, *loss, metrics, baseline));
         printer.say(format!("trained in {:.1} s on {}", outcome.seconds, project.device.info().adapter));
     }
     let adapters = gpu::adapters()?;
     let Some(best) = adapters.first() else {
-        printer.heading("2. Verification and timing: no Vulkan, Metal or DX12 adapter was found");
-        printer
-            .say("Everything above ran on the CPU path. With a GPU driver (or, to try it out, Debian's and Ubuntu's");
-        printer.say("mesa-vulkan-drivers) the tour also proves that adapter right and times it.");
+        printer.heading("2. Verification and timing: no Vulkan, Metal or DX12 adapter is here");
+        printer.say("Everything above ran on the CPU path. With a GPU driver (or, to try it out,");
+        printer.say("`apt install mesa-vulkan-drivers`) the tour also verifies and times that adapter.");
         return next(printer);
     };
-    let kind =
-        if best.is_software() { "a software adapter: it runs shaders on the CPU, right but slow" } else { best.kind };
+    let kind = if best.is_software() { "software: right but slow" } else { best.kind };
     printer.heading(&format!("2. Verification: {} ({kind})", best.name));
     let on_adapter = match &project.device {
         Chosen::Gpu(_) => project,
         Chosen::Cpu { .. } => {
             let shared = Shared { device: best.index.to_string(), ..shared.clone() };
-            Project::open(&flags, &shared, &overrides, &printer.quieter(), None)?
+            Project::open(&flags, &shared, &overrides, None)?
         }
     };
     let report = on_adapter.verify()?;
     report.verdict(&best.name)?;
     printer.say(format!(
-        "Each of the {} steps of training and evaluating this network ran on the adapter and on an f64 reference:",
+        "Each of the {} steps of training and evaluation ran there and on an f64 reference:",
         on_adapter.plan.train.len() + on_adapter.plan.evaluate.len()
     ));
     printer.say(format!("all {} numbers are within their derived error bounds.", grouped(report.compared() as u64)));
@@ -67,10 +64,10 @@ pub(super) fn run(shared: &Shared, printer: &Printer, began: Instant) -> Result<
 
 fn next(printer: &Printer) -> Result<()> {
     printer.heading("What to type next");
-    printer.say("  wgrad train your.csv --target COLUMN     train on a table of your own");
-    printer.say("  wgrad train digits --device gpu --verify train on the adapter, verified first");
-    printer.say("  wgrad bench                              from which size on the GPU pays");
-    printer.say("  wgrad train --help                       everything else");
-    printer.say("(not installed yet? `cargo run --release -- train digits` is the same as `wgrad train digits`)");
+    printer.say("  wgrad train your.csv --target COLUMN      train on a table of your own");
+    printer.say("  wgrad train digits --device gpu --verify  train on the adapter, verified first");
+    printer.say("  wgrad bench                               from which size on the GPU pays");
+    printer.say("  wgrad train --help                        everything else");
+    printer.say("(Not installed? Type `cargo run --release --` instead of `wgrad`.)");
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
@@ -12,10 +13,9 @@ use super::flags::{Overrides, RunFlags, Shared};
 use super::print::Printer;
 use super::project::Project;
 use super::verify;
-use crate::error::{Error, Result};
-use crate::plan::grouped;
+use crate::error::Result;
 use crate::train::diagnosis::{Advice, diagnose};
-use crate::train::folder::{Folder, history_csv};
+use crate::train::folder::{Folder, history_csv, pretty_json};
 use crate::train::metrics::Metrics;
 use crate::train::{End, Epoch, Set, Trainer, weights};
 
@@ -30,10 +30,10 @@ pub(super) struct Flags {
     #[command(flatten)]
     pub run: RunFlags,
     /// The run's folder [default: runs/<UTC time>-<data name>]
-    #[arg(long, env = "WGRAD_OUT", value_name = "DIR")]
+    #[arg(long, env = "WGRAD_OUT", hide_env = true, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Verifies every step on this device before training
-    #[arg(long)]
+    #[arg(long, env = "WGRAD_VERIFY", hide_env = true, value_parser = FalseyValueParser::new())]
     pub verify: bool,
 }
 
@@ -50,56 +50,41 @@ pub(super) struct Outcome {
 }
 
 pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer: &Printer) -> Result<()> {
-    let project = Project::open(&flags.run, shared, overrides, printer, None)?;
-    // Before any work is done: an unusable folder or unusable weights must not cost a training.
-    let folder = match &flags.out {
-        Some(path) => Folder::claim(path)?,
+    // Before any work is done: an unusable folder must not cost a training.
+    let claimed = flags.out.as_deref().map(Folder::claim).transpose()?;
+    let project = Project::open(&flags.run, shared, overrides, None)?;
+    let folder = match claimed {
+        Some(folder) => folder,
         None => Folder::claim_new(&project.data.name)?,
     };
-    announce(&project, printer);
     if flags.verify {
         let report = project.verify()?;
         let adapter = project.device.info().adapter;
         verify::show(&report, &adapter, printer);
         report.verdict(&adapter)?;
     }
-    let outcome = train(&project, printer)?;
+    let outcome = train(&project, printer, Told::EveryEpoch)?;
     leave(&project, &outcome, &folder, shared)?;
     conclude(&project, &outcome, &folder, printer);
     Ok(())
 }
 
-pub(super) fn announce(project: &Project, printer: &Printer) {
-    let (data, plan) = (&project.data, &project.plan);
-    let rows = |rows: usize| grouped(rows as u64);
-    printer.say(format!(
-        "{}: {} rows to train on, {} to validate, {} to test; {} features",
-        data.name,
-        rows(data.split.train.len()),
-        rows(data.split.validation.len()),
-        rows(data.split.test.len()),
-        rows(data.feature_columns())
-    ));
-    let sizes: Vec<String> = std::iter::once(data.feature_columns())
-        .chain(project.config().model.layers.iter().filter_map(|layer| layer.units))
-        .map(|size| size.to_string())
-        .collect();
-    printer.say(format!(
-        "model: {} ({} parameters), {} dispatches a step on {}",
-        sizes.join("-"),
-        grouped(plan.parameter_count() as u64),
-        plan.train.len(),
-        project.device.info().adapter
-    ));
+/// How much is told about the epochs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    EveryEpoch,
+    /// The first, the tenth, the twentieth, …
+    TenthEpochs,
 }
 
 /// Trains, shows progress, and evaluates every set with the chosen weights.
-pub(super) fn train(project: &Project, printer: &Printer) -> Result<Outcome> {
+pub(super) fn train(project: &Project, printer: &Printer, told: Told) -> Result<Outcome> {
     let executor = project.device.executor(project.plan.clone())?;
     let config = project.config();
     let mut trainer = Trainer::new(config, &project.data, executor).map_err(|keyed| project.locate(keyed))?;
+    project.announce(printer);
     let began = Instant::now();
-    let mut progress = Progress::new(config.train.epochs, printer);
+    let mut progress = Progress::new(config.train.epochs, printer, told);
     let end = trainer.fit(&mut |epoch| {
         progress.show(epoch);
         ControlFlow::Continue(())
@@ -110,6 +95,9 @@ pub(super) fn train(project: &Project, printer: &Printer) -> Result<Outcome> {
     let mut sets = Vec::new();
     for set in Set::ALL {
         if let (Some(evaluation), Some(baseline)) = (trainer.evaluate(set)?, trainer.baseline(set)) {
+            if !evaluation.loss.is_finite() {
+                return Err(trainer.diverged(&format!("the loss on the {} rows", set.name())));
+            }
             sets.push((set, evaluation.loss, evaluation.metrics, baseline));
         }
     }
@@ -126,17 +114,18 @@ struct Progress<'a> {
     printer: &'a Printer,
     bar: ProgressBar,
     epochs: usize,
+    told: Told,
     last: Option<Instant>,
 }
 
 impl<'a> Progress<'a> {
-    fn new(epochs: usize, printer: &'a Printer) -> Self {
+    fn new(epochs: usize, printer: &'a Printer, told: Told) -> Self {
         let visible = !printer.json && !printer.is_quiet();
         let bar = if visible { ProgressBar::new(epochs as u64) } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{bar:30} epoch {pos}/{len}, {eta} left") {
             bar.set_style(style);
         }
-        Progress { printer, bar, epochs, last: None }
+        Progress { printer, bar, epochs, told, last: None }
     }
 
     fn show(&mut self, epoch: &Epoch) {
@@ -151,8 +140,12 @@ impl<'a> Progress<'a> {
         event.extend(epoch.metrics.iter().map(|(name, value)| (name.clone(), json!(value))));
         event.extend([("seconds".to_owned(), json!(epoch.seconds)), ("best".to_owned(), json!(epoch.is_best))]);
         self.printer.event(&event);
-        let due = self.last.is_none_or(|last| last.elapsed() >= Duration::from_secs(1));
-        if self.epochs > 100 && !due && epoch.epoch != self.epochs {
+        let recent = self.last.is_some_and(|last| last.elapsed() < Duration::from_secs(1));
+        let skipped = match self.told {
+            Told::EveryEpoch => self.epochs > 100 && recent,
+            Told::TenthEpochs => epoch.epoch > 1 && !epoch.epoch.is_multiple_of(10),
+        };
+        if skipped && epoch.epoch != self.epochs {
             return;
         }
         self.last = Some(Instant::now());
@@ -172,11 +165,13 @@ fn line(epoch: &Epoch, epochs: usize) -> String {
         width = epochs.to_string().len()
     );
     if let Some(loss) = epoch.validation_loss {
-        text += &format!("  validation loss {loss:.4}");
+        text += &format!("  validation: loss {loss:.4}");
     }
-    let shown = ["validation_accuracy", "validation_r2"];
-    for (name, value) in epoch.metrics.iter().filter(|(name, _)| shown.contains(&name.as_str())) {
-        text += &format!("  {} {value:.4}", name.trim_start_matches("validation_").replace("r2", "R²"));
+    let shown = [("validation_accuracy", "accuracy"), ("validation_r2", "R²")];
+    for (name, short) in shown {
+        if let Some((_, value)) = epoch.metrics.iter().find(|(own, _)| own == name) {
+            text += &format!(", {short} {value:.4}");
+        }
     }
     if epoch.is_best {
         text += "  best";
@@ -184,7 +179,8 @@ fn line(epoch: &Epoch, epochs: usize) -> String {
     text
 }
 
-fn leave(project: &Project, outcome: &Outcome, folder: &Folder, shared: &Shared) -> Result<()> {
+/// What metrics.json holds.
+fn metrics(project: &Project, outcome: &Outcome) -> Map<String, Value> {
     let info = project.device.info();
     let mut metrics = Map::new();
     for (set, loss, own, _) in &outcome.sets {
@@ -195,7 +191,8 @@ fn leave(project: &Project, outcome: &Outcome, folder: &Folder, shared: &Shared)
         metrics.insert(set.name().to_owned(), Value::Object(entry));
     }
     if let Some((_, _, _, baseline)) = outcome.sets.last() {
-        metrics.insert("baseline".to_owned(), json!(baseline));
+        let scalars = baseline.scalars().map(|(name, value)| (name.to_owned(), json!(value)));
+        metrics.insert("baseline".to_owned(), Value::Object(scalars.collect()));
     }
     metrics.extend([
         ("epochs".to_owned(), json!(outcome.epochs.len())),
@@ -207,7 +204,13 @@ fn leave(project: &Project, outcome: &Outcome, folder: &Folder, shared: &Shared)
         ("dispatches_per_step".to_owned(), json!(project.plan.train.len())),
         ("advice".to_owned(), json!(outcome.advice)),
     ]);
-    let environment = json!({
+    metrics
+}
+
+fn environment(project: &Project, shared: &Shared) -> Value {
+    let info = project.device.info();
+    let command: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    json!({
         "wgrad": env!("CARGO_PKG_VERSION"),
         "device": info.device,
         "adapter": info.adapter,
@@ -218,31 +221,36 @@ fn leave(project: &Project, outcome: &Outcome, folder: &Folder, shared: &Shared)
         "seed": project.config().seed,
         "data": project.data.source,
         "data_sha256": project.data.checksum,
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": command,
         "written": humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
-    });
-    let pretty = |value: &Value| {
-        serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| Error::internal(error.to_string()))
-    };
-    folder.write("config.toml", project.config().to_toml().as_bytes())?;
-    folder.write("model.safetensors", &outcome.model)?;
-    folder.write("history.csv", history_csv(&outcome.epochs).as_bytes())?;
-    folder.write("environment.json", pretty(&environment)?.as_bytes())?;
-    folder.write("metrics.json", pretty(&Value::Object(metrics))?.as_bytes())
+    })
+}
+
+fn leave(project: &Project, outcome: &Outcome, folder: &Folder, shared: &Shared) -> Result<()> {
+    let metrics = Value::Object(metrics(project, outcome));
+    folder.write_all(&[
+        ("config.toml", project.config().to_toml().as_bytes()),
+        ("model.safetensors", &outcome.model),
+        ("history.csv", history_csv(&outcome.epochs).as_bytes()),
+        ("environment.json", pretty_json(&environment(project, shared)).as_bytes()),
+        ("metrics.json", pretty_json(&metrics).as_bytes()),
+    ])
 }
 
 fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Printer) {
+    let epochs = outcome.epochs.len();
+    let s = if epochs == 1 { "" } else { "s" };
+    let mut text = format!("trained {epochs} epoch{s} in {:.1} s", outcome.seconds);
     if outcome.end == End::StoppedEarly {
-        let patience = project.config().early_stopping.patience;
-        let metric = project.config().early_stopping.metric.replace('_', " ");
-        printer.say(format!(
-            "stopped after epoch {}: no better {metric} for {patience} epochs{}",
-            outcome.epochs.len(),
-            outcome.best_epoch.map_or_else(String::new, |best| format!("; the weights of epoch {best} are kept"))
-        ));
+        let settings = &project.config().early_stopping;
+        text += &format!(", stopped early: no better {} for {}", settings.metric.replace('_', " "), settings.patience);
     }
+    if let Some(best) = outcome.best_epoch.filter(|&best| best != epochs) {
+        text += &format!("; the weights of epoch {best} are kept");
+    }
+    printer.say(text);
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
-        printer.say(format!("{}, {:.1} s", verdict(*set, *loss, metrics, baseline), outcome.seconds));
+        printer.say(verdict(*set, *loss, metrics, baseline));
     }
     for advice in &outcome.advice {
         printer.say(format!("advice: {advice}"));
@@ -254,27 +262,34 @@ fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Pri
     }
     let path = folder.path().display();
     printer.say(format!("run: {path}"));
-    printer.event(
-        &json!({"event": "done", "run": folder.path(), "epochs": outcome.epochs.len(), "seconds": outcome.seconds}),
-    );
+    let mut event = Map::from_iter([
+        ("event".to_owned(), json!("done")),
+        ("run".to_owned(), json!(folder.path().to_string_lossy())),
+    ]);
+    event.extend(metrics(project, outcome));
+    printer.event(&event);
 }
 
-/// Metrics in one line, beside what always giving the same answer would reach.
+/// Metrics, and below them what always giving the same answer would reach.
 pub(super) fn verdict(set: Set, loss: f64, metrics: &Metrics, baseline: &Metrics) -> String {
+    let set = set.name();
     match (metrics, baseline) {
         (Metrics::Regression { rmse, mae, r2 }, Metrics::Regression { rmse: base, .. }) => format!(
-            "{}: R² {r2:.4}, RMSE {} (always the mean: {}), MAE {}, loss {loss:.4}",
-            set.name(),
+            "{set}: R² {r2:.4}, RMSE {}, MAE {}, loss {loss:.4}\n{:width$}(always answering the mean: RMSE {})",
             significant(*rmse),
+            significant(*mae),
+            "",
             significant(*base),
-            significant(*mae)
+            width = set.len() + 2
         ),
         (Metrics::Classes { accuracy, f1, roc_auc, .. }, Metrics::Classes { accuracy: base, .. }) => format!(
-            "{}: accuracy {accuracy:.4} (always the most frequent class: {base:.4}), F1 {f1:.4}{}, loss {loss:.4}",
-            set.name(),
-            roc_auc.map_or_else(String::new, |auc| format!(", ROC AUC {auc:.4}"))
+            "{set}: accuracy {accuracy:.4}, F1 {f1:.4}{}, loss {loss:.4}\n\
+             {:width$}(always answering the most frequent class: accuracy {base:.4})",
+            roc_auc.map_or_else(String::new, |auc| format!(", ROC AUC {auc:.4}")),
+            "",
+            width = set.len() + 2
         ),
-        _ => format!("{}: loss {loss:.4}", set.name()),
+        _ => format!("{set}: loss {loss:.4}"),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::plan::grouped;
 use crate::verify::Report;
 
 pub(super) const EXAMPLES: &str = "Examples:
-  wgrad verify                                 a default network on the best device
+  wgrad verify                      a default network on the best device
   wgrad verify digits --device gpu
   wgrad verify houses.csv --config run.toml --device nvidia";
 
@@ -21,8 +21,9 @@ pub(super) struct Flags {
 }
 
 pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer: &Printer) -> Result<()> {
-    let project = Project::open(&flags.run, shared, overrides, printer, Some("digits"))?;
+    let project = Project::open(&flags.run, shared, overrides, Some("digits"))?;
     let report = project.verify()?;
+    project.announce(printer);
     let adapter = project.device.info().adapter;
     show(&report, &adapter, printer);
     report.verdict(&adapter)

@@ -134,7 +134,8 @@ impl Sources {
             Err(text::Fault::Value(complaint)) => Err(self.blame_file(complaint)),
             Err(text::Fault::Syntax(byte, message)) => {
                 let place = byte.map_or(file.path.display().to_string(), |byte| file.at(byte));
-                Err(Error::data(format!("this is not TOML: {message}")).at(place))
+                let remedy = "a line is key = value or [section], and text stands in quotes";
+                Err(Error::data(format!("this is not TOML: {message}")).at(place).remedy(remedy))
             }
         }
     }

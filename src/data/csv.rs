@@ -124,7 +124,7 @@ impl Sheet {
         }
         let delimiter = if self.delimiter == b'\t' { "tab".into() } else { format!("`{}`", self.delimiter as char) };
         error.remedy(if found < expected {
-            format!("add the missing fields; fields are separated by {delimiter}")
+            format!("add the missing fields, which {delimiter} separates")
         } else {
             format!("remove the extra fields, or quote a cell that contains a {delimiter}")
         })
@@ -307,7 +307,7 @@ mod tests {
         let short = failure("a,b,c\n1,2,3\n4,5\n");
         assert_eq!(
             short,
-            "a.csv:3:3: this row has 2 fields, the header has 3; add the missing fields; fields are separated by `,`"
+            "a.csv:3:3: this row has 2 fields, the header has 3; add the missing fields, which `,` separates"
         );
         let long = failure("a,b\n1,2\n\n4,5,66,7\n");
         assert!(long.contains("a.csv:4:5: this row has 4 fields, the header has 2; remove the extra fields"), "{long}");

@@ -114,13 +114,15 @@ fn absent(source: &str, error: &std::io::Error) -> Error {
     }
     let names = || BUILT_INS.iter().map(|built_in| built_in.name);
     let sentence = Error::data("no such file, folder or built-in data set").at(source);
-    if let Some(near) = suggestion(source, names()) {
+    // The run file has made it an absolute path.
+    let name = Path::new(source).file_name().and_then(|name| name.to_str()).unwrap_or(source);
+    if let Some(near) = suggestion(name, names()) {
         return sentence.remedy(format!("did you mean the built-in `{near}`?"));
     }
     if let Some(near) = neighbour(Path::new(source)) {
         return sentence.remedy(format!("did you mean {}?", near.display()));
     }
-    sentence.remedy(format!("check the path; built in: {}", names().collect::<Vec<_>>().join(", ")))
+    sentence.remedy(format!("check the path, or use the built-in {}", names().collect::<Vec<_>>().join(", ")))
 }
 
 /// A file in the same folder whose name is a slip of the finger away.
@@ -211,7 +213,10 @@ mod tests {
         let error = read("/nowhere/housing.csv").err().unwrap();
         assert_eq!(error.exit_code(), 3);
         let text = error.to_string();
-        assert!(text.contains("/nowhere/housing.csv: no such file") && text.contains("built in: digits"), "{text}");
+        assert!(
+            text.contains("/nowhere/housing.csv: no such file") && text.contains("or use the built-in digits"),
+            "{text}"
+        );
     }
 
     #[test]

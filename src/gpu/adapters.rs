@@ -70,12 +70,18 @@ pub fn adapters() -> Result<Vec<Adapter>> {
     Ok(adapters)
 }
 
+/// Subgroups that hold a whole workgroup of the kernels for software adapters.
+fn has_lanes(adapter: &wgpu::Adapter) -> bool {
+    adapter.features().contains(wgpu::Features::SUBGROUP) && adapter.get_info().subgroup_min_size >= 8
+}
+
 fn describe(inner: wgpu::Adapter) -> Adapter {
     let info = inner.get_info();
     let (kind, class) = match info.device_type {
         wgpu::DeviceType::DiscreteGpu => ("discrete gpu", Class::Hardware),
         wgpu::DeviceType::IntegratedGpu => ("integrated gpu", Class::Hardware),
         wgpu::DeviceType::VirtualGpu => ("virtual gpu", Class::Hardware),
+        wgpu::DeviceType::Cpu if has_lanes(&inner) => ("software", Class::SoftwareLanes),
         wgpu::DeviceType::Cpu => ("software", Class::Software),
         wgpu::DeviceType::Other => ("other", Class::Hardware),
     };
@@ -85,7 +91,7 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
 
 impl Adapter {
     pub fn is_software(&self) -> bool {
-        self.class == Class::Software
+        self.class != Class::Hardware
     }
 
     /// What results say about where they come from.

@@ -29,9 +29,13 @@ impl Device {
     /// # Errors
     /// [`Error::Device`] if the driver refuses.
     pub fn open(adapter: &Adapter) -> Result<Self> {
+        let mut required_features = wgpu::Features::IMMEDIATES;
+        if adapter.class == Class::SoftwareLanes {
+            required_features |= wgpu::Features::SUBGROUP;
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
-            required_features: wgpu::Features::IMMEDIATES,
+            required_features,
             required_limits: adapter.inner.limits(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -62,6 +66,11 @@ impl Device {
 
     pub fn info(&self) -> &DeviceInfo {
         &self.info
+    }
+
+    /// Which kernels it runs.
+    pub fn class(&self) -> Class {
+        self.class
     }
 
     /// The first error that happened behind a call's back.

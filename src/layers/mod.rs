@@ -45,7 +45,8 @@ pub fn compile(config: &Config, shape: DataShape, max_binding: u64) -> Keyed<Pla
     let layers = resolve(config, &shape)?;
     let optimizer = Optimizer::from_config(&config.optimizer)?;
     let (loss, output) = resolve_loss(config, &shape)?;
-    let mut builder = Builder::new(config, shape, max_binding);
+    let widest = layers.iter().map(|layer| layer.features.max(layer.units)).max().unwrap_or(1);
+    let mut builder = Builder::new(config, shape, widest, max_binding);
     builder.add_parameters(&layers, optimizer.rule.slots.len());
     let mut current = builder.start(&layers);
     for (i, layer) in layers.iter().enumerate() {
@@ -207,9 +208,13 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    fn new(config: &Config, shape: DataShape, max_binding: u64) -> Self {
+    /// `widest`: columns of the widest tensor between two layers.
+    fn new(config: &Config, shape: DataShape, widest: usize, max_binding: u64) -> Self {
         let batch_size = config.train.batch_size.min(shape.train_rows).max(1);
-        let window = (max_binding / (4 * pitch(shape.outputs) as u64)).min(shape.largest_set as u64).max(1) as usize;
+        let rows_in_binding = |columns: usize| max_binding / (4 * pitch(columns) as u64);
+        let window = rows_in_binding(shape.outputs).min(shape.largest_set as u64).max(1) as usize;
+        // Evaluation takes larger batches only as long as no layer's output outgrows a binding by it.
+        let evaluated = (EVALUATION_BATCH.min(window) as u64).min(rows_in_binding(widest)) as usize;
         let mut builder = Builder {
             shape,
             max_binding,
@@ -221,7 +226,7 @@ impl Builder {
             update: Vec::new(),
             evaluate: Vec::new(),
             batch_size,
-            evaluation_batch_size: batch_size.max(EVALUATION_BATCH.min(shape.largest_set)).min(window.max(batch_size)),
+            evaluation_batch_size: batch_size.max(evaluated),
             window: window.max(batch_size),
             features: Vec::new(),
             order: TensorId(0),

@@ -400,8 +400,8 @@ mod tests {
         Tracked::matmul(m, k, n, Operand::rows(&track(&a), k), Operand::rows(&track(&b), n), &mut reference);
         let off = |scale: f64| {
             single.iter().zip(&reference).any(|(&x, r)| {
-                let error = (f64::from(x) * scale - r.value).abs();
-                !(error <= r.error)
+                let is_within = (f64::from(x) * scale - r.value).abs() <= r.error;
+                !is_within
             })
         };
         assert!(!off(1.0));

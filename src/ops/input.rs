@@ -80,6 +80,7 @@ pub(super) fn gather<T: Real>(data: &Storage<T>, order: &[u32], features: usize,
     for (target, &row) in rows.chunks_exact_mut(features).zip(order) {
         let source = row as usize * features..(row as usize + 1) * features;
         match (data, encoding) {
+            (Storage::Real(values), _) => target.copy_from_slice(&values[source]),
             (Storage::F32(values), _) => {
                 target.iter_mut().zip(&values[source]).for_each(|(x, &value)| *x = T::from_f32(value));
             }

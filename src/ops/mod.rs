@@ -108,6 +108,8 @@ impl Immediates {
 pub enum Class {
     /// A CPU that runs shaders (lavapipe, WARP): registers and cache, no fast shared memory.
     Software,
+    /// The same with subgroups of at least 8 invocations.
+    SoftwareLanes,
     /// A GPU.
     Hardware,
 }
@@ -196,6 +198,7 @@ use wgsl;
 fn matmul(class: Class, parts: &[&str]) -> String {
     let (tile, product) = match class {
         Class::Software => (wgsl!("lib/tile_registers.wgsl"), wgsl!("lib/matmul_registers.wgsl")),
+        Class::SoftwareLanes => (wgsl!("lib/tile_registers.wgsl"), wgsl!("lib/matmul_lanes.wgsl")),
         Class::Hardware => (wgsl!("lib/tile_shared.wgsl"), wgsl!("lib/matmul_shared.wgsl")),
     };
     let products = parts.iter().map(|part| product.replace("part_", &format!("{part}_")));

@@ -158,7 +158,7 @@ mod tests {
         let plan = plan(&[8, 4], shape(20, 5, 3));
         let message = plan.check(100).unwrap_err().to_string();
         assert!(
-            message.contains("layers.0.weight needs one binding of 256 bytes (8 × 5 numbers), the device allows 100"),
+            message.starts_with("features needs one binding of 640 bytes (20 × 5 numbers), the device allows 100"),
             "{message}"
         );
     }

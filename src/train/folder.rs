@@ -1,9 +1,11 @@
-//! What a run leaves in its folder. Nothing is created before training has something to write, and every file appears
-//! whole: written under another name, flushed, renamed.
+//! What a run leaves in its folder. Nothing stays there before training has something to write; then every file
+//! appears whole, and all of them or none: written under other names, flushed, renamed.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use super::Epoch;
 use crate::error::{Error, Result};
@@ -18,64 +20,163 @@ impl Folder {
     /// Claims a folder for a new run.
     ///
     /// # Errors
-    /// [`Error::Output`] if it is there and not empty, or is a file, or cannot be read.
+    /// [`Error::Output`] if it is there and not empty, or is a file, or cannot be read or written to.
     pub fn claim(path: &Path) -> Result<Self> {
         let at = |problem: String| Error::output(problem).at(path.display());
         match fs::read_dir(path) {
-            Ok(mut entries) => match entries.next() {
-                None => Ok(Folder { path: path.to_owned() }),
-                Some(_) => Err(at("the folder is not empty".into()).remedy("choose another --out, or empty it")),
-            },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Folder { path: path.to_owned() }),
-            Err(error) => Err(at(format!("cannot be used as a folder: {error}")).remedy("choose another --out")),
+            Ok(mut entries) => {
+                if entries.next().is_some() {
+                    return Err(at("the folder is not empty".into()).remedy("choose another --out, or empty it"));
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(at(format!("cannot be a folder: {error}")).remedy("choose another --out")),
         }
+        // A training whose result has no place to go would be lost.
+        probe(path).map_err(|error| at(format!("cannot be written to: {error}")).remedy("choose another --out"))?;
+        Ok(Folder { path: path.to_owned() })
     }
 
     /// Claims `runs/<UTC time>-<name>`, numbered if that is taken.
     pub fn claim_new(name: &str) -> Result<Self> {
+        // 2026-01-31T12:34:56Z
         let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
-        let stamp: String = now.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
-        let safe: String =
-            name.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
-        let base = Path::new("runs").join(format!("{}-{safe}", stamp.replace('T', "-")));
-        let numbered = (2..1000).map(|n| base.with_file_name(format!("{}-{n}", base.display()).replace("runs/", "")));
-        let free = std::iter::once(base.clone()).chain(numbered).find(|path| !path.exists());
-        Folder::claim(&free.unwrap_or(base))
+        let stamp = now.replace(['-', ':', 'Z'], "").replace('T', "-");
+        Folder::claim(&free(Path::new("runs"), &format!("{stamp}-{}", safe(name))))
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes a file whole or not at all.
+    /// Writes files, all of them or none.
     ///
     /// # Errors
-    /// [`Error::Output`] naming the file and the system's reason.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let target = self.path.join(name);
-        let temporary = self.path.join(format!(".{name}.{}.tmp", std::process::id()));
-        let result = fs::create_dir_all(&self.path).and_then(|()| replace(&temporary, &target, bytes));
-        result.map_err(|error| {
-            // A left-over half would only mislead; that it cannot be removed is not the news.
-            let _ = fs::remove_file(&temporary);
-            Error::output(format!("cannot be written: {error}"))
-                .at(target.display())
-                .remedy(format!("{} bytes are needed there; free some space or choose another --out", bytes.len()))
-        })
+    /// [`Error::Output`] naming the file and the system's reason. Whatever was made until then is removed; a file that was there before is left.
+    pub fn write_all(&self, files: &[(&str, &[u8])]) -> Result<()> {
+        let refuse = |target: &Path, error: std::io::Error| {
+            let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+            let remedy = match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                    format!("{bytes} bytes are needed there, free some space")
+                }
+                _ => "choose another --out".into(),
+            };
+            Error::output(format!("cannot be written: {error}")).at(target.display()).remedy(remedy)
+        };
+        let made = make(&self.path).map_err(|error| refuse(&self.path, error))?;
+        let paths = files
+            .iter()
+            .map(|(name, _)| (self.path.join(format!(".{name}.{}.tmp", std::process::id())), self.path.join(name)));
+        let paths: Vec<(PathBuf, PathBuf)> = paths.collect();
+        let older: Vec<PathBuf> =
+            paths.iter().map(|(_, target)| target).filter(|path| path.exists()).cloned().collect();
+        let stage = paths.iter().zip(files).try_for_each(|((staged, target), (_, bytes))| {
+            write_flushed(staged, bytes).map_err(|error| refuse(target, error))
+        });
+        let all = stage.and_then(|()| {
+            let rename = |(staged, target): &(PathBuf, PathBuf)| {
+                fs::rename(staged, target).map_err(|error| refuse(target, error))
+            };
+            paths.iter().try_for_each(rename)?;
+            flush_folder(&self.path).map_err(|error| refuse(&self.path, error))
+        });
+        if all.is_err() {
+            // Halves would only mislead; that one cannot be removed is not the news.
+            for (staged, target) in &paths {
+                let _ = fs::remove_file(staged);
+                if !older.contains(target) {
+                    let _ = fs::remove_file(target);
+                }
+            }
+            remove(&made);
+        }
+        all
     }
 }
 
-fn replace(temporary: &Path, target: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(temporary)?;
+/// `parent/name`, or the first of `parent/name-2`, `parent/name-3`, … that is not there.
+fn free(parent: &Path, name: &str) -> PathBuf {
+    let mut path = parent.join(name);
+    let mut number = 2;
+    while path.exists() {
+        path = parent.join(format!("{name}-{number}"));
+        number += 1;
+    }
+    path
+}
+
+/// A name that every file system takes.
+fn safe(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect()
+}
+
+/// Makes a folder and whatever is missing above it; returns what was made, the innermost first.
+fn make(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let named = path.ancestors().filter(|ancestor| !ancestor.as_os_str().is_empty());
+    let missing: Vec<PathBuf> = named.take_while(|ancestor| !ancestor.exists()).map(Path::to_owned).collect();
+    fs::create_dir_all(path).inspect_err(|_| remove(&missing))?;
+    Ok(missing)
+}
+
+/// Removes folders, the innermost first, as far as they are empty.
+fn remove(made: &[PathBuf]) {
+    for folder in made {
+        let _ = fs::remove_dir(folder);
+    }
+}
+
+/// Tries to write there, and leaves nothing.
+fn probe(path: &Path) -> std::io::Result<()> {
+    let made = make(path)?;
+    let file = path.join(format!(".probe.{}.tmp", std::process::id()));
+    let result = File::create(&file).and_then(|_| fs::remove_file(&file));
+    remove(&made);
+    result
+}
+
+fn write_flushed(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(temporary, target)?;
-    // The rename itself must survive a crash too; on Windows a folder cannot be opened for that.
-    match target.parent().map(File::open) {
-        Some(Ok(folder)) if cfg!(unix) => folder.sync_all(),
+    file.sync_all()
+}
+
+/// A rename must survive a crash too; on Windows a folder cannot be opened for that.
+fn flush_folder(path: &Path) -> std::io::Result<()> {
+    match File::open(path) {
+        Ok(folder) if cfg!(unix) => folder.sync_all(),
         _ => Ok(()),
     }
+}
+
+/// JSON for people too: a line for each key, but a row of numbers on one.
+pub fn pretty_json(value: &Value) -> String {
+    let mut text = String::new();
+    pretty(value, 0, &mut text);
+    text + "\n"
+}
+
+fn pretty(value: &Value, depth: usize, text: &mut String) {
+    let is_nested = |value: &Value| value.is_object() || value.is_array();
+    let (open, close, items): (_, _, Vec<(String, &Value)>) = match value {
+        Value::Object(map) if !map.is_empty() => {
+            ('{', '}', map.iter().map(|(key, value)| (format!("{}: ", Value::from(key.as_str())), value)).collect())
+        }
+        Value::Array(list) if list.iter().any(is_nested) => {
+            ('[', ']', list.iter().map(|value| (String::new(), value)).collect())
+        }
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(Value::to_string).collect();
+            return *text += &format!("[{}]", items.join(", "));
+        }
+        _ => return *text += &value.to_string(),
+    };
+    text.push(open);
+    for (i, (key, value)) in items.iter().enumerate() {
+        *text += &format!("{}\n{:indent$}{key}", if i == 0 { "" } else { "," }, "", indent = 2 * depth + 2);
+        pretty(value, depth + 1, text);
+    }
+    *text += &format!("\n{:indent$}{close}", "", indent = 2 * depth);
 }
 
 /// history.csv: one row an epoch.
@@ -106,7 +207,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("wgrad-folder-{}", std::process::id()));
         let folder = Folder::claim(&path).unwrap();
         assert!(!path.exists(), "claiming creates nothing");
-        folder.write("a.txt", b"1").unwrap();
+        folder.write_all(&[("a.txt", b"1")]).unwrap();
         let message = Folder::claim(&path).unwrap_err().to_string();
         assert!(message.ends_with("the folder is not empty; choose another --out, or empty it"), "{message}");
         assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "no temporary file stays");
@@ -114,12 +215,37 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_written_is_named_with_its_size() {
-        let file = std::env::temp_dir().join(format!("wgrad-file-{}", std::process::id()));
-        fs::write(&file, b"x").unwrap();
-        let error = Folder { path: file.clone() }.write("model.safetensors", b"1234").unwrap_err();
+    fn when_one_file_cannot_be_written_none_stays_and_no_folder() {
+        let path = std::env::temp_dir().join(format!("wgrad-whole-{}", std::process::id()));
+        let folder = Folder::claim(&path.join("runs/a")).unwrap();
+        // The second name is in a folder that is not there.
+        let error = folder.write_all(&[("model.safetensors", b"1234"), ("no/such", b"1")]).unwrap_err();
         assert_eq!(error.exit_code(), 6);
-        assert!(error.to_string().contains("4 bytes are needed there"), "{error}");
-        fs::remove_file(&file).unwrap();
+        assert!(error.to_string().contains("no/such: cannot be written: "), "{error}");
+        assert!(!path.exists(), "what was made for the run is removed");
+    }
+
+    #[test]
+    fn a_taken_name_is_numbered() {
+        let parent = std::env::temp_dir().join(format!("wgrad-numbers-{}", std::process::id()));
+        assert_eq!(free(&parent, "x"), parent.join("x"));
+        for name in ["x", "x-2", "x-4"] {
+            fs::create_dir_all(parent.join(name)).unwrap();
+        }
+        assert_eq!(free(&parent, "x"), parent.join("x-3"));
+        fs::remove_dir_all(&parent).unwrap();
+        assert_eq!(safe("Häuser 2.0/a"), "Häuser_2_0_a");
+    }
+
+    #[test]
+    fn json_has_a_line_for_each_key_and_one_for_each_row_of_numbers() {
+        let value = serde_json::json!({"a": {"m": [[1, 2], [3, 4]], "x": 0.5}, "e": {}, "l": []});
+        let text = pretty_json(&value);
+        assert_eq!(
+            text,
+            "{\n  \"a\": {\n    \"m\": [\n      [1, 2],\n      [3, 4]\n    ],\n    \"x\": 0.5\n  },\n  \
+             \"e\": {},\n  \"l\": []\n}\n"
+        );
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 }

@@ -160,7 +160,7 @@ impl<'a> Trainer<'a> {
     /// Trains to the end of the configured epochs, calling `each` after every one; it may break off.
     ///
     /// # Errors
-    /// [`Error::Diverged`] on NaN or infinity in the loss, [`Error::Device`] if the device fails.
+    /// [`Error::Diverged`] on NaN or infinity in a loss or the weights, [`Error::Device`] if the device fails.
     pub fn fit(&mut self, each: &mut dyn FnMut(&Epoch) -> ControlFlow<()>) -> Result<End> {
         let mut end = End::Finished;
         while self.epochs.len() < self.config.train.epochs {
@@ -179,6 +179,10 @@ impl<'a> Trainer<'a> {
             let restored: Vec<(TensorId, Vec<f32>)> = plan.model_tensors().into_iter().zip(weights.clone()).collect();
             setup::write_weights(self.executor.as_mut(), &restored)?;
         }
+        // The last update comes after the last loss.
+        if self.model_weights()?.iter().flatten().any(|weight| !weight.is_finite()) {
+            return Err(self.diverged("a weight after the last step"));
+        }
         Ok(end)
     }
 
@@ -195,7 +199,7 @@ impl<'a> Trainer<'a> {
         };
         let train_loss = mean(0);
         if !train_loss.is_finite() {
-            return Err(self.diverged(number));
+            return Err(self.diverged(&format!("the training loss of epoch {}", number + 1)));
         }
         if number == 0 {
             let rows = self.batches.first().map_or(1, |batch| batch.count as usize);
@@ -208,6 +212,9 @@ impl<'a> Trainer<'a> {
         }
         let validation = self.evaluate(Set::Validation)?;
         if let Some(validation) = &validation {
+            if !validation.loss.is_finite() {
+                return Err(self.diverged(&format!("the validation loss of epoch {}", number + 1)));
+            }
             metrics.extend(validation.metrics.scalars().map(|(name, value)| (format!("validation_{name}"), value)));
         }
         if self.config.train.log_gradients {
@@ -352,9 +359,11 @@ impl<'a> Trainer<'a> {
     /// Runs the epoch's steps; returns loss and correctness of each row.
     fn train_batches(&mut self) -> Result<Vec<f32>> {
         let plan = self.executor.plan();
-        let (batches_a_window, results) = ((plan.window / plan.batch_size).max(1), plan.results);
-        let mut values = Vec::with_capacity(2 * self.data.split.train.len());
-        for batches in self.batches.chunks_mut(batches_a_window) {
+        let (rows, results) = (self.data.split.train.len(), plan.results);
+        // Where there is room for all rows, the short last batch is no reason to wait in between.
+        let in_window = if rows <= plan.window { self.batches.len() } else { plan.window / plan.batch_size };
+        let mut values = Vec::with_capacity(2 * rows);
+        for batches in self.batches.chunks_mut(in_window.max(1)) {
             let mut rows = 0;
             for batch in batches.iter_mut() {
                 batch.slot = rows;
@@ -382,11 +391,19 @@ impl<'a> Trainer<'a> {
         Ok(norms)
     }
 
-    fn diverged(&self, epoch: usize) -> Error {
-        let rate = self.config.optimizer.learning_rate;
-        Error::diverged(format!("the training loss is not a finite number in epoch {}", epoch + 1)).remedy(format!(
-            "try a smaller learning rate, such as --lr {}, or [regularization] clip_norm = 1.0",
-            rate / 10.0
-        ))
+    /// The error for a number that is NaN or infinite.
+    pub fn diverged(&self, what: &str) -> Error {
+        let lower = short(self.config.optimizer.learning_rate / 10.0);
+        let remedy = match self.config.regularization.clip_norm {
+            None => format!("try a smaller learning rate, such as --lr {lower}, or --set regularization.clip_norm=1"),
+            Some(_) => format!("try a smaller learning rate, such as --lr {lower}"),
+        };
+        Error::diverged(format!("{what} is not a finite number")).remedy(remedy)
     }
+}
+
+/// Two significant digits, the way a person would type them.
+fn short(value: f64) -> String {
+    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
+    if (1e-5..1e5).contains(&rounded) { rounded.to_string() } else { format!("{rounded:e}") }
 }

@@ -251,10 +251,22 @@ fn text_that_is_no_toml_is_answered_with_its_place_on_one_line() {
     each_is_refused(
         "syntax",
         &[
-            ("seed = 1\nseed = 2", "run.toml:2:1: this is not TOML: duplicate key"),
-            ("[train\nepochs = 1", "run.toml:1:7: this is not TOML: unclosed table, expected `]`"),
-            ("x = \"é", "run.toml:1:7: this is not TOML: invalid basic string, expected `\"`"),
-            ("seed 4", "run.toml:1:6: this is not TOML: key with no value, expected `=`"),
+            (
+                "seed = 1\nseed = 2",
+                "run.toml:2:1: this is not TOML: duplicate key; a line is key = value or [section], and text stands in quotes",
+            ),
+            (
+                "[train\nepochs = 1",
+                "run.toml:1:7: this is not TOML: unclosed table, expected `]`; a line is key = value or [section], and text stands in quotes",
+            ),
+            (
+                "x = \"é",
+                "run.toml:1:7: this is not TOML: invalid basic string, expected `\"`; a line is key = value or [section], and text stands in quotes",
+            ),
+            (
+                "seed 4",
+                "run.toml:1:6: this is not TOML: key with no value, expected `=`; a line is key = value or [section], and text stands in quotes",
+            ),
         ],
     );
 }

@@ -2,16 +2,15 @@
 
 use libtest_mimic::Failed;
 use wgrad::gpu::Device;
-use wgrad::model::activations::{ACTIVATIONS, TANH};
+use wgrad::model::activations::TANH;
 use wgrad::ops::Edge;
 use wgrad::ops::batch_norm::BatchNorm;
 use wgrad::ops::batch_norm_grad::BatchNormGrad;
 
 use crate::bench::{Bench, batch};
-use crate::dense::DROP;
 use crate::dense_grad::saved;
 use crate::device::Test;
-use crate::one_class;
+use crate::{activations, one_class};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("batch_norm_agrees_with_its_twin_in_training_and_evaluation", forward),
@@ -96,15 +95,13 @@ fn backward(device: &Device) -> Result<(), Failed> {
 }
 
 fn every_activation(device: &Device) -> Result<(), Failed> {
-    one_class(device, |_| {
+    one_class(device, |size| {
         let mut bench = Bench::new(43);
-        for activation in ACTIVATIONS.iter().copied() {
-            for drop in [None, Some(DROP)] {
-                backward_step(&mut bench, 19, 37, |bench| {
-                    let saved = saved(bench, activation, drop, 21, 19, 37);
-                    Some(Edge { activation, saved, drop })
-                });
-            }
+        for (activation, drop) in activations(size) {
+            backward_step(&mut bench, 19, 37, |bench| {
+                let saved = saved(bench, activation, drop, 21, 19, 37);
+                Some(Edge { activation, saved, drop })
+            });
         }
         bench
     })

@@ -2,7 +2,7 @@
 
 use libtest_mimic::Failed;
 use wgrad::gpu::Device;
-use wgrad::model::activations::{ACTIVATIONS, Activation, IDENTITY};
+use wgrad::model::activations::{Activation, IDENTITY};
 use wgrad::ops::dense::{Dense, needs_input};
 use wgrad::ops::edge::Drop;
 use wgrad::ops::input::Encoding;
@@ -11,7 +11,7 @@ use wgrad::plan::Role;
 
 use crate::bench::{Bench, Content, batch};
 use crate::device::Test;
-use crate::{Size, both_classes, shapes};
+use crate::{Size, activations, all_classes, shapes};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("dense_agrees_with_its_twin_in_every_shape", every_shape),
@@ -80,7 +80,7 @@ fn weight(bench: &mut Bench, units: usize, features: usize) -> TensorId {
 }
 
 fn every_shape(device: &Device) -> Result<(), Failed> {
-    both_classes(device, |size| {
+    all_classes(device, |size| {
         let mut bench = Bench::new(1);
         let all = shapes(&[1, 2, 3, 15, 16, 17, 32, 33], &[1, 2, 3, 5, 15, 16, 17, 65], &[1, 2, 3, 31, 32, 33, 65]);
         for (i, (count, features, units)) in size.choose(all).into_iter().enumerate() {
@@ -101,7 +101,7 @@ fn every_shape(device: &Device) -> Result<(), Failed> {
 }
 
 fn every_input(device: &Device) -> Result<(), Failed> {
-    both_classes(device, |size| {
+    all_classes(device, |size| {
         let mut bench = Bench::new(2);
         let counts: &[usize] = if size == Size::Full { &[1, 16, 19] } else { &[19] };
         for kind in KINDS {
@@ -121,21 +121,19 @@ fn every_input(device: &Device) -> Result<(), Failed> {
 
 /// Sums of exactly these values, and of a few random products.
 fn every_activation(device: &Device) -> Result<(), Failed> {
-    both_classes(device, |_| {
+    all_classes(device, |size| {
         let mut bench = Bench::new(3);
-        for activation in ACTIVATIONS.iter().copied() {
-            for drop in [None, Some(DROP)] {
-                let saves = needs_input(activation);
-                let mut sums: Vec<f32> = (-150..=150).map(|z| z as f32).collect();
-                sums.extend([-1e-3, 1e-3, -1e-7, 1e-7, 87.9, 88.1, -87.9, -88.1]);
-                sums.extend(bench.numbers(64, -8.0..8.0));
-                sums.extend(bench.numbers(64, -150.0..150.0));
-                let (rows, units) = (3, sums.len());
-                let ones = bench.input(rows, 1, vec![1.0; rows]);
-                let weight = bench.input(units, 1, sums);
-                let layer = Layer { units, rows, bias: false, saves, activation, drop };
-                layer.step(&mut bench, Input::Batch { tensor: ones, features: 1 }, weight, batch(rows));
-            }
+        for (activation, drop) in activations(size) {
+            let saves = needs_input(activation);
+            let mut sums: Vec<f32> = (-150..=150).map(|z| z as f32).collect();
+            sums.extend([-1e-3, 1e-3, -1e-7, 1e-7, 87.9, 88.1, -87.9, -88.1]);
+            sums.extend(bench.numbers(64, -8.0..8.0));
+            sums.extend(bench.numbers(64, -150.0..150.0));
+            let (rows, units) = (3, sums.len());
+            let ones = bench.input(rows, 1, vec![1.0; rows]);
+            let weight = bench.input(units, 1, sums);
+            let layer = Layer { units, rows, bias: false, saves, activation, drop };
+            layer.step(&mut bench, Input::Batch { tensor: ones, features: 1 }, weight, batch(rows));
         }
         bench
     })

@@ -2,15 +2,15 @@
 
 use libtest_mimic::Failed;
 use wgrad::gpu::Device;
-use wgrad::model::activations::{ACTIVATIONS, Activation, IDENTITY, Saves, TANH};
+use wgrad::model::activations::{Activation, IDENTITY, Saves, TANH};
 use wgrad::ops::dense_grad::{Below, DenseGrad};
 use wgrad::ops::edge::Drop;
 use wgrad::ops::{Edge, TensorId};
 
 use crate::bench::Bench;
-use crate::dense::{DROP, KINDS, Kind, input};
+use crate::dense::{KINDS, Kind, input};
 use crate::device::Test;
-use crate::{Size, both_classes, shapes};
+use crate::{Size, activations, all_classes, shapes};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("dense_grad_agrees_with_its_twin_in_every_shape", every_shape),
@@ -71,7 +71,7 @@ impl Layer {
 }
 
 fn every_shape(device: &Device) -> Result<(), Failed> {
-    both_classes(device, |size| {
+    all_classes(device, |size| {
         let mut bench = Bench::new(11);
         let all = shapes(&[1, 2, 3, 15, 16, 17, 33], &[1, 2, 3, 5, 31, 32, 33, 65], &[1, 2, 3, 15, 16, 17, 33]);
         for (i, (count, features, units)) in size.choose(all).into_iter().enumerate() {
@@ -88,7 +88,7 @@ fn every_shape(device: &Device) -> Result<(), Failed> {
 }
 
 fn every_input(device: &Device) -> Result<(), Failed> {
-    both_classes(device, |size| {
+    all_classes(device, |size| {
         let mut bench = Bench::new(12);
         let counts: &[usize] = if size == Size::Full { &[1, 4, 19] } else { &[19] };
         for kind in KINDS {
@@ -103,13 +103,11 @@ fn every_input(device: &Device) -> Result<(), Failed> {
 }
 
 fn every_activation(device: &Device) -> Result<(), Failed> {
-    both_classes(device, |_| {
+    all_classes(device, |size| {
         let mut bench = Bench::new(13);
-        for activation in ACTIVATIONS.iter().copied() {
-            for drop in [None, Some(DROP)] {
-                let below = Some((activation, drop));
-                Layer { rows: 21, count: 18, features: 37, units: 6, bias: true, below }.step(&mut bench, Kind::Batch);
-            }
+        for (activation, drop) in activations(size) {
+            let below = Some((activation, drop));
+            Layer { rows: 21, count: 18, features: 37, units: 6, bias: true, below }.step(&mut bench, Kind::Batch);
         }
         bench
     })

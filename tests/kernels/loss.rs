@@ -79,10 +79,10 @@ fn goals(loss: &losses::Loss, outputs: usize) -> Vec<Goal> {
 }
 
 fn every_loss(device: &Device) -> Result<(), Failed> {
-    one_class(device, |_| {
+    one_class(device, |size| {
         let mut bench = Bench::new(21);
         let outputs = ACTIVATIONS.iter().map(|row| Output::Pointwise(row)).chain([Output::Softmax]);
-        for output in outputs {
+        for output in size.choose(outputs.collect()) {
             for loss in LOSSES.iter().copied() {
                 if matches!(loss.form, Form::CrossEntropy) && output != Output::Pointwise(&IDENTITY) {
                     continue;

@@ -19,7 +19,9 @@ mod update;
 
 use libtest_mimic::Failed;
 use wgrad::gpu::{Device, Options};
+use wgrad::model::activations::{ACTIVATIONS, Activation};
 use wgrad::ops::Class;
+use wgrad::ops::edge::Drop;
 
 use bench::{Bench, Tally};
 use device::Test;
@@ -40,26 +42,35 @@ impl Size {
     }
 }
 
+/// Every activation without and with dropout; of the small size three that differ in all that changes a kernel.
+fn activations(size: Size) -> Vec<(&'static Activation, Option<Drop>)> {
+    let all = ACTIVATIONS.iter().flat_map(|&row| [(row, None), (row, Some(dense::DROP))]);
+    // Compiling takes most of the time here: identity, tanh with dropout and gelu are enough twice.
+    all.step_by(if size == Size::Full { 1 } else { 7 }).collect()
+}
+
 /// Every combination of three sizes.
 fn shapes(a: &[usize], b: &[usize], c: &[usize]) -> Vec<(usize, usize, usize)> {
     let pairs = a.iter().flat_map(|&a| b.iter().map(move |&b| (a, b)));
     pairs.flat_map(|(a, b)| c.iter().map(move |&c| (a, b, c))).collect()
 }
 
-/// Runs a bench for both classes of device, checked and unchecked: all of it on what this machine's software adapter
-/// runs in earnest, a part of it elsewhere.
-fn both_classes(device: &Device, build: impl Fn(Size) -> Bench) -> Result<(), Failed> {
-    run(device, build(Size::Full), Class::Software, false)?;
-    run(device, build(Size::Small), Class::Software, true)?;
-    run(device, build(Size::Small), Class::Hardware, false)?;
+/// Runs a bench for every class of device, checked and unchecked: all of it on what this machine's adapter runs in
+/// earnest, a part of it elsewhere.
+fn all_classes(device: &Device, build: impl Fn(Size) -> Bench) -> Result<(), Failed> {
+    run(device, build(Size::Full), device.class(), false)?;
+    run(device, build(Size::Small), device.class(), true)?;
+    for class in [Class::Software, Class::Hardware].into_iter().filter(|&class| class != device.class()) {
+        run(device, build(Size::Small), class, false)?;
+    }
     run(device, build(Size::Small), Class::Hardware, true)?;
     Ok(())
 }
 
-/// As [`both_classes`] for an op whose kernel is the same for both.
+/// As [`all_classes`] for an op whose kernel is the same for all.
 fn one_class(device: &Device, build: impl Fn(Size) -> Bench) -> Result<(), Failed> {
-    run(device, build(Size::Full), Class::Software, false)?;
-    run(device, build(Size::Small), Class::Software, true)?;
+    run(device, build(Size::Full), device.class(), false)?;
+    run(device, build(Size::Small), device.class(), true)?;
     Ok(())
 }
 
@@ -86,5 +97,5 @@ fn main() {
         large::TESTS,
         sabotage::TESTS,
     ];
-    device::main(tests.concat().into_iter().map(|(name, test)| (name.to_owned(), test)).collect())
+    device::main(tests.concat().into_iter().map(|(name, test)| (name.to_owned(), test)).collect(), Vec::new())
 }

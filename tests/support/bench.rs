@@ -295,8 +295,9 @@ impl Bench {
                 }
                 let (value, bound) = reference[element];
                 let error = (f64::from(seen) - value).abs();
-                // An infinite bound would let anything pass.
-                if !(error <= bound) || !bound.is_finite() {
+                // An infinite bound would let anything pass, and NaN is within no bound.
+                let is_within = error <= bound && bound.is_finite();
+                if !is_within {
                     return Err(format!("{} is {seen:e}, the reference {value:e} ± {bound:e}", place()));
                 }
                 tally.elements += 1;
