@@ -14,6 +14,7 @@ use super::print::Printer;
 use super::project::Project;
 use super::verify;
 use crate::error::Result;
+use crate::train::diagnosis::{Advice, diagnose};
 use crate::train::folder::{Folder, history_csv, pretty_json};
 use crate::train::metrics::Metrics;
 use crate::train::{End, Epoch, Set, Trainer, weights};
@@ -45,6 +46,7 @@ pub(super) struct Outcome {
     /// Loss, metrics and the baseline's metrics of each set that has rows.
     pub sets: Vec<(Set, f64, Metrics, Metrics)>,
     pub model: Vec<u8>,
+    pub advice: Vec<Advice>,
 }
 
 pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer: &Printer) -> Result<()> {
@@ -102,7 +104,9 @@ pub(super) fn train(project: &Project, printer: &Printer, told: Told) -> Result<
     let description = json!({"model": config.model, "loss": config.loss, "preprocessing": project.data.preprocessing});
     let model = weights::to_bytes(&project.plan, &trainer.model_weights()?, &description)?;
     let best_epoch = trainer.best_epoch();
-    Ok(Outcome { end, epochs: trainer.history().to_vec(), best_epoch, seconds, sets, model })
+    let epochs = trainer.history().to_vec();
+    let advice = trainer.symptoms(end, &sets)?.map_or_else(Vec::new, |symptoms| diagnose(&symptoms));
+    Ok(Outcome { end, epochs, best_epoch, seconds, sets, model, advice })
 }
 
 /// One line an epoch; on a terminal also a bar. A training of many quick epochs is told about once a second.
@@ -198,6 +202,7 @@ fn metrics(project: &Project, outcome: &Outcome) -> Map<String, Value> {
         ("device".to_owned(), json!(info.device)),
         ("adapter".to_owned(), json!(info.adapter)),
         ("dispatches_per_step".to_owned(), json!(project.plan.train.len())),
+        ("advice".to_owned(), json!(outcome.advice)),
     ]);
     metrics
 }
@@ -246,6 +251,14 @@ fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Pri
     printer.say(text);
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
         printer.say(verdict(*set, *loss, metrics, baseline));
+    }
+    for advice in &outcome.advice {
+        printer.say(format!("advice: {advice}"));
+        let mut event = Map::from_iter([("event".to_owned(), json!("advice"))]);
+        if let Value::Object(own) = json!(advice) {
+            event.extend(own);
+        }
+        printer.event(&event);
     }
     let path = folder.path().display();
     printer.say(format!("run: {path}"));

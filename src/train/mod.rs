@@ -1,10 +1,12 @@
 //! Training: epochs of mini-batches on any executor, evaluation, early stopping, and what a run leaves behind.
 //! It knows executors by their trait only and prints nothing.
 
+pub mod diagnosis;
 pub mod folder;
 pub mod metrics;
 pub mod setup;
 pub mod stopping;
+mod symptoms;
 pub mod weights;
 
 use std::ops::{ControlFlow, Range};
@@ -95,6 +97,8 @@ pub struct Trainer<'a> {
     /// Steps taken.
     step: u64,
     epochs: Vec<Epoch>,
+    /// Of the first batch, before any step.
+    start_loss: Option<f64>,
     best: Option<(usize, Vec<Vec<f32>>)>,
     seconds: f64,
 }
@@ -127,6 +131,7 @@ impl<'a> Trainer<'a> {
             plateau: Plateau::default(),
             step: 0,
             epochs: Vec::new(),
+            start_loss: None,
             best: None,
             seconds: 0.0,
         };
@@ -195,6 +200,11 @@ impl<'a> Trainer<'a> {
         let train_loss = mean(0);
         if !train_loss.is_finite() {
             return Err(self.diverged(&format!("the training loss of epoch {}", number + 1)));
+        }
+        if number == 0 {
+            let rows = self.batches.first().map_or(1, |batch| batch.count as usize);
+            self.start_loss =
+                Some(results.iter().take(2 * rows).step_by(2).map(|&x| f64::from(x)).sum::<f64>() / rows as f64);
         }
         let mut metrics = Vec::new();
         if self.data.task != Task::Regression {
