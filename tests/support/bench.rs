@@ -264,6 +264,7 @@ impl Bench {
         Ok(())
     }
 
+    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "a NaN has to count as off")]
     fn compare_tensor(
         &self,
         id: TensorId,
