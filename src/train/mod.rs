@@ -393,7 +393,8 @@ impl<'a> Trainer<'a> {
 
     /// The error for a number that is NaN or infinite.
     pub fn diverged(&self, what: &str) -> Error {
-        let lower = short(self.config.optimizer.learning_rate / 10.0);
+        // No rate above 0.01 is worth trying next, however far off this one was.
+        let lower = short((self.config.optimizer.learning_rate / 10.0).min(0.01));
         let remedy = match self.config.regularization.clip_norm {
             None => format!("try a smaller learning rate, such as --lr {lower}, or --set regularization.clip_norm=1"),
             Some(_) => format!("try a smaller learning rate, such as --lr {lower}"),
