@@ -36,7 +36,6 @@ impl Twin for Tracked {
 pub struct CpuExecutor<T: Twin> {
     plan: Arc<Plan>,
     cells: Cells<T>,
-    pool: rayon::ThreadPool,
     info: DeviceInfo,
     counts: Counts,
 }
@@ -56,9 +55,9 @@ impl<T: Twin> CpuExecutor<T> {
             Element::U32 => Storage::U32(vec![0; tensor.elements()]),
             Element::U8 => Storage::U8(vec![0; tensor.elements()]),
         };
-        let cells = Cells::new(plan.tensors.iter().map(storage).collect());
+        let cells = Cells::new(plan.tensors.iter().map(storage).collect(), pool);
         let counts = Counts { allocations: plan.tensors.len() as u64, ..Counts::default() };
-        Ok(CpuExecutor { plan, cells, pool, info: processor(), counts })
+        Ok(CpuExecutor { plan, cells, info: processor(), counts })
     }
 
     /// The elements of rows `rows` in the executor's own numbers.
@@ -126,12 +125,9 @@ impl<T: Twin> Executor for CpuExecutor<T> {
 
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()> {
         let steps = self.plan.steps(phase);
-        // One thread does all but the products, which are cut into blocks for the pool.
-        self.pool.in_place_scope(|_| {
-            for batch in batches {
-                steps.iter().for_each(|step| T::run(step.op.as_ref(), &self.cells, batch));
-            }
-        });
+        for batch in batches {
+            steps.iter().for_each(|step| T::run(step.op.as_ref(), &self.cells, batch));
+        }
         self.counts.dispatches += (steps.len() * batches.len()) as u64;
         self.counts.submits += 1;
         Ok(())

@@ -44,7 +44,7 @@ impl Dense {
         let y = &mut y[..count * self.units];
         let weight = cells.read(self.weight);
         self.input.with_rows(cells, batch, |x| {
-            T::matmul(
+            cells.matmul(
                 count,
                 features,
                 self.units,

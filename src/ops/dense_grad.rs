@@ -54,7 +54,7 @@ impl DenseGrad {
         let dz = &dz[..count * units];
         self.input.with_rows(cells, batch, |x| {
             let mut dw = cells.write(self.weight_gradient);
-            T::matmul(units, count, features, Operand::transposed(dz, units), Operand::rows(x, features), &mut dw);
+            cells.matmul(units, count, features, Operand::transposed(dz, units), Operand::rows(x, features), &mut dw);
         });
         if let Some(bias) = self.bias_gradient {
             for (unit, db) in cells.write(bias).iter_mut().enumerate() {
@@ -65,7 +65,7 @@ impl DenseGrad {
             let mut dx = cells.write(below.gradient);
             let dx = &mut dx[..count * features];
             let weight = cells.read(below.weight);
-            T::matmul(count, units, features, Operand::rows(dz, units), Operand::rows(&weight, features), dx);
+            cells.matmul(count, units, features, Operand::rows(dz, units), Operand::rows(&weight, features), dx);
             below.edge.chain(dx, features, cells, batch);
         }
     }

@@ -2,8 +2,10 @@
 
 use std::cell::{Ref, RefCell, RefMut};
 
+use rayon::prelude::*;
+
 use super::TensorId;
-use crate::model::real::Real;
+use crate::model::real::{Operand, Real};
 
 /// One tensor's elements.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,11 +22,36 @@ pub struct Cells<T> {
     cells: Vec<RefCell<Storage<T>>>,
     /// Room for a twin's intermediate values, kept between steps.
     scratch: RefCell<Vec<T>>,
+    /// Threads for large products.
+    pool: rayon::ThreadPool,
+}
+
+/// Multiplications from which on a product is worth more than one thread: about 50 µs of work.
+const PARALLEL: usize = 1 << 21;
+
+/// Rows of a product that one thread takes at a time: an eighth, and not so few that packing the right operand again
+/// for each block costs more than it brings. It depends on the shape alone, and so do the bits of the result.
+fn block_rows(rows: usize) -> usize {
+    (rows / 8).next_multiple_of(8).max(32)
 }
 
 impl<T: Real> Cells<T> {
-    pub fn new(tensors: Vec<Storage<T>>) -> Self {
-        Cells { cells: tensors.into_iter().map(RefCell::new).collect(), scratch: RefCell::default() }
+    pub fn new(tensors: Vec<Storage<T>>, pool: rayon::ThreadPool) -> Self {
+        Cells { cells: tensors.into_iter().map(RefCell::new).collect(), scratch: RefCell::default(), pool }
+    }
+
+    /// [`Real::matmul`] on as many threads as there are.
+    pub fn matmul(&self, m: usize, k: usize, n: usize, a: Operand<T>, b: Operand<T>, c: &mut [T]) {
+        if m * k * n < PARALLEL {
+            return T::matmul(m, k, n, a, b, c);
+        }
+        let rows = block_rows(m);
+        self.pool.install(|| {
+            c.par_chunks_mut(rows * n).enumerate().for_each(|(block, c)| {
+                let values = &a.values[block * rows * a.strides.row..];
+                T::matmul(c.len() / n, k, n, Operand { values, ..a }, b, c);
+            });
+        });
     }
 
     pub fn storage(&self, id: TensorId) -> Ref<'_, Storage<T>> {
