@@ -107,7 +107,7 @@ pub(super) struct RunFlags {
     #[arg(long, env = "WGRAD_INIT", hide_env = true, value_name = "FILE")]
     pub init: Option<String>,
     /// Any other setting of the run file, such as data.split=[0.8,0.1,0.1]
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, env = "WGRAD_SET", hide_env = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
 
@@ -174,9 +174,15 @@ impl Overrides {
     pub fn load(&self, flags: &RunFlags, shared: &Shared) -> Result<Loaded> {
         let (from_environment, from_flags): (Vec<_>, Vec<_>) =
             self.plain(flags, shared).into_iter().partition(|change| change.origin.starts_with("WGRAD_"));
+        let (set_by_environment, set_by_flags) =
+            flags.set.split_at(if self.is_from_environment("set") { flags.set.len() } else { 0 });
         let mut changes = from_environment;
         if flags.hidden.is_some() && self.is_from_environment("hidden") {
             changes.extend(self.hidden(flags)?);
+        }
+        for text in set_by_environment {
+            let change = Override::parse_set(text).map_err(|error| error.at("WGRAD_SET"))?;
+            changes.push(Override { origin: self.origin("set"), ..change });
         }
         changes.extend(from_flags);
         if flags.hidden.is_some() && !self.is_from_environment("hidden") {
@@ -187,7 +193,7 @@ impl Overrides {
             let before = config::load(flags.config.as_deref(), &changes)?;
             changes.extend(self.activation(activation, &before.config));
         }
-        for text in &flags.set {
+        for text in set_by_flags {
             changes.push(Override::parse_set(text)?);
         }
         config::load(flags.config.as_deref(), &changes)
@@ -274,7 +280,7 @@ impl Overrides {
 
 /// How many of something; what clap says of a bad value is the remedy.
 pub(super) fn count(text: &str) -> Result<u32, &'static str> {
-    text.parse().ok().filter(|&count| count > 0).ok_or("give a whole number of at least 1")
+    text.parse().ok().filter(|&count| count > 0).ok_or("give a whole number from 1 to 4294967295")
 }
 
 fn threads(text: &str) -> Result<usize, &'static str> {
@@ -283,7 +289,10 @@ fn threads(text: &str) -> Result<usize, &'static str> {
 
 fn seed(text: &str) -> Result<u64, &'static str> {
     // A run file's integers end at i64::MAX.
-    text.parse().ok().filter(|&seed| i64::try_from(seed).is_ok()).ok_or("give a whole number of at least 0")
+    text.parse()
+        .ok()
+        .filter(|&seed| i64::try_from(seed).is_ok())
+        .ok_or("give a whole number from 0 to 9223372036854775807")
 }
 
 fn activation_help() -> String {

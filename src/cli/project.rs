@@ -88,8 +88,9 @@ impl Project {
     /// Checks every step against the f64 reference on a full batch and on the short last one.
     pub fn verify(&self) -> Result<Report> {
         let weights = RowWeights::new(self.config(), &self.data)?;
-        let mut reference = CpuExecutor::<Tracked>::new(self.plan.clone(), 1)?;
+        // The device first: it says so where the network does not fit.
         let mut executor = self.device.executor(self.plan.clone())?;
+        let mut reference = CpuExecutor::<Tracked>::new(self.plan.clone(), 1)?;
         let start = setup::start_weights(&self.plan, self.config())?;
         for each in [executor.as_mut(), &mut reference as &mut dyn Executor] {
             setup::load_data(each, &self.data, &weights)?;

@@ -243,7 +243,11 @@ fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Pri
     let mut text = format!("trained {epochs} epoch{s} in {:.1} s", outcome.seconds);
     if outcome.end == End::StoppedEarly {
         let settings = &project.config().early_stopping;
-        text += &format!(", stopped early: no better {} for {}", settings.metric.replace('_', " "), settings.patience);
+        text += &format!(
+            ", stopped early: no better {} for {} epochs",
+            settings.metric.replace('_', " "),
+            settings.patience
+        );
     }
     if let Some(best) = outcome.best_epoch.filter(|&best| best != epochs) {
         text += &format!("; the weights of epoch {best} are kept");

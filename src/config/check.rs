@@ -204,7 +204,7 @@ fn remedy(value: &Value, kind: &Kind, key: &Key) -> Option<String> {
     let text = value.as_str().unwrap_or_default();
     let near = |names: &[&str]| suggestion(text, names.iter().copied()).map(|name| format!("did you mean \"{name}\"?"));
     let meant = match kind {
-        Kind::Flag | Kind::Count(_) | Kind::Number(..) => {
+        Kind::Flag | Kind::Count(_) | Kind::Units | Kind::Number(..) => {
             let unquoted = text.parse::<Value>().ok().filter(|value| kind.fits(value));
             unquoted.map(|value| format!("write {value} without the quotes"))
         }

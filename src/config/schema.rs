@@ -16,6 +16,8 @@ pub(super) enum Kind {
     OneOf(&'static [&'static str]),
     /// A whole number, this or more.
     Count(i64),
+    /// Units of a layer: 1 to [`MAX_UNITS`].
+    Units,
     /// A finite number that also passes the test, in words and as code.
     Number(&'static str, fn(f64) -> bool),
     Column,
@@ -24,6 +26,9 @@ pub(super) enum Kind {
     Split,
     ClassWeights,
 }
+
+/// The widest layer: far above what any device holds, far below where sizes in bytes would overflow.
+pub(crate) const MAX_UNITS: i64 = 1 << 24;
 
 /// A key and what it accepts.
 pub(super) struct Row(pub &'static str, pub Kind);
@@ -71,7 +76,7 @@ pub(super) const LAYER_TYPES: &[LayerType] = &[
     LayerType {
         name: "dense",
         fields: &[
-            Row("units", Kind::Count(1)),
+            Row("units", Kind::Units),
             Row("activation", Kind::Text),
             Row("bias", Kind::Flag),
             Row("init", Kind::Text),
@@ -148,6 +153,7 @@ impl Kind {
             Kind::Path => value.as_str().is_some_and(|path| !path.is_empty()),
             Kind::OneOf(names) => value.as_str().is_some_and(|name| names.contains(&name)),
             Kind::Count(least) => value.as_integer().is_some_and(|count| count >= *least),
+            Kind::Units => value.as_integer().is_some_and(|units| (1..=MAX_UNITS).contains(&units)),
             Kind::Number(_, test) => number(value).is_some_and(|x| x.is_finite() && test(x)),
             Kind::Column | Kind::Target => value.is_str() || value.as_integer().is_some_and(|index| index >= 0),
             Kind::Split => value.as_array().is_some_and(|shares| is_split(shares)),
@@ -166,6 +172,7 @@ impl Kind {
             Kind::Path => "a path in quotes".into(),
             Kind::OneOf(names) => one_of(names),
             Kind::Count(least) => format!("a whole number of at least {least}"),
+            Kind::Units => format!("a whole number from 1 to {MAX_UNITS}"),
             Kind::Number(words, _) => format!("a finite number {words}"),
             Kind::Column => "a column's name or 0-based index".into(),
             Kind::Columns => "a list of columns (names or 0-based indexes)".into(),

@@ -35,6 +35,13 @@ fn a_flag_wins_over_the_environment_that_over_the_run_file_and_that_over_the_def
     assert_eq!(said.code, 0, "{}", said.err);
     let said = place.run_with(&variables, "train line.csv --config run.toml --set train.epochs=5 --out set");
     assert_eq!(said.code, 0, "{}", said.err);
+    let set = [("WGRAD_SET", "train.epochs=6")];
+    let said = place.run_with(&set, "train line.csv --config run.toml --out set_by_environment");
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(epochs("set_by_environment"), 6);
+    let said = place.run_with(&set, "train line.csv --config run.toml --epochs 4 --out flag_over_set");
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(epochs("flag_over_set"), 4);
     assert_eq!(["default", "file", "environment", "flag", "set"].map(epochs), [50, 2, 3, 4, 5]);
 }
 
@@ -54,6 +61,7 @@ fn each_variable_stands_in_for_its_flag() {
         ("WGRAD_SEED", "9"),
         ("WGRAD_THREADS", "1"),
         ("WGRAD_EPOCHS", "1"),
+        ("WGRAD_SET", "optimizer.momentum=0.25"),
         ("WGRAD_OUT", "run"),
         ("WGRAD_QUIET", "1"),
     ];
@@ -64,6 +72,7 @@ fn each_variable_stands_in_for_its_flag() {
     assert_eq!(text("loss", "name"), "\"huber\"");
     assert_eq!(text("optimizer", "name"), "\"sgd\"");
     assert_eq!(text("optimizer", "learning_rate"), "0.5");
+    assert_eq!(text("optimizer", "momentum"), "0.25");
     assert_eq!(text("train", "batch_size"), "7");
     assert_eq!(place.config("run")["seed"].as_integer(), Some(9));
     assert_eq!(layers(&place, "run"), pairs(&[(3, "tanh"), (1, "identity")]));

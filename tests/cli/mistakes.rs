@@ -125,6 +125,7 @@ fn flags_with_bad_values_name_the_flag() {
         ("--set data.split=[1,1,1]", "--set data.split: "),
         ("--hidden 8,x", "--hidden: `8,x` is no list of unit counts; "),
         ("--hidden 8,0", "--hidden: `8,0` is no list of unit counts; "),
+        ("--hidden 9223372036854775807", "--hidden: model.layers[0].units must be a whole number from 1 to 16777216, "),
         ("--activation rellu", "--activation: unknown activation `rellu`; did you mean `relu`?"),
         ("--hidden 8 --activation rellu", "--activation: unknown activation `rellu`; did you mean `relu`?"),
         ("--activation softmax", "--activation: softmax is for the output layer; "),
@@ -132,6 +133,10 @@ fn flags_with_bad_values_name_the_flag() {
         ("--loss msee", "--loss: unknown loss `msee`; did you mean `mse`?"),
         ("--threads 0", "--threads: `0` is no value for it; give a whole number "),
         ("--seed x", "--seed: `x` is no value for it; give a whole number "),
+        (
+            "--seed 9999999999999999999",
+            "--seed: `9999999999999999999` is no value for it; give a whole number from 0 to ",
+        ),
         ("--seed -1", "--seed: `-1` is no value for it; give a whole number "),
         ("--color blue", "--color: `blue` is no value for it; give auto, always, never"),
         ("--epochs", "--epochs: a value is missing; write --epochs <N>"),
@@ -153,6 +158,8 @@ fn variables_with_bad_values_name_the_variable() {
         ("WGRAD_SEED", "x", "WGRAD_SEED: `x` is no value for it; give a whole number "),
         ("WGRAD_LR", "fast", "WGRAD_LR: optimizer.learning_rate must be a finite number above 0, "),
         ("WGRAD_ACTIVATION", "rellu", "WGRAD_ACTIVATION: unknown activation `rellu`; did you mean `relu`?"),
+        ("WGRAD_SET", "train.epohcs=3", "WGRAD_SET: unknown key `epohcs` in [train]; did you mean `epochs`?"),
+        ("WGRAD_SET", "train.epochs", "WGRAD_SET: there is no `=`; "),
         ("WGRAD_HIDDEN", "x", "WGRAD_HIDDEN: `x` is no list of unit counts; "),
     ];
     for (name, value, expected) in cases {
@@ -169,6 +176,15 @@ fn commands_that_are_not_there_suggest_the_nearest_or_train() {
     refused(&place, "bench --layers 8", 2, "--layers: `8` is no list of layer sizes; ");
     refused(&place, "bench --layers 8-0-2", 2, "--layers: `8-0-2` is no list of layer sizes; ");
     refused(&place, "bench --steps 0", 2, "--steps: `0` is no value for it; give a whole number ");
+}
+
+#[test]
+fn networks_that_outgrow_the_memory_are_refused_before_any_work() {
+    let place = place("no_memory");
+    let wide = "line.csv --device cpu --quiet --hidden 16777216,16777216";
+    for command in ["train", "verify"] {
+        refused(&place, &format!("{command} {wide}"), 5, "this network and data need ");
+    }
 }
 
 #[test]
