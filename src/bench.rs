@@ -50,13 +50,25 @@ const REPEATS: usize = 5;
 const MOST_REPEATS: usize = 25;
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// The widest layer and the most numbers of one batch: sizes beyond are slips, and would overflow or fill the memory
+/// with random numbers before any device is asked.
+const MAX_UNITS: usize = 1 << 24;
+const MAX_INPUTS: usize = 1 << 28;
+
 impl Subject {
     /// Reads `784-128-64-10`.
     ///
     /// # Errors
-    /// [`Error::Usage`] for fewer than two sizes or a size of 0.
+    /// [`Error::Usage`] for fewer than two sizes, a size of 0, or sizes that no device holds.
     pub fn parse(layers: &str, batch_size: usize, seed: u64) -> Result<Self> {
         let sizes: Option<Vec<usize>> = layers.split('-').map(|size| size.trim().parse().ok()).collect();
+        if let Some(sizes) = &sizes
+            && (sizes.iter().any(|&size| size > MAX_UNITS) || sizes[0].saturating_mul(batch_size) > MAX_INPUTS)
+        {
+            return Err(Error::usage(format!("{layers} at a batch of {batch_size} is beyond any device"))
+                .at("--layers")
+                .remedy(format!("use at most {MAX_UNITS} units a layer and {MAX_INPUTS} inputs a batch")));
+        }
         match sizes {
             Some(layers) if layers.len() >= 2 && layers.iter().all(|&size| size > 0) && batch_size > 0 => {
                 Ok(Subject { layers, batch_size, seed })
@@ -227,4 +239,18 @@ pub fn summary(plan: &Plan) -> String {
         plan.train.len(),
         plan::bytes(plan.device_bytes())
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_no_device_holds_are_refused_before_any_memory_is_asked_for() {
+        for layers in ["9223372036854775807-3-3", "99999999-99999999-3", "3", "3-0-2", "3-x"] {
+            let error = Subject::parse(layers, 256, 1).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{layers}");
+        }
+        assert_eq!(Subject::parse("784-128-64-10", 64, 1).unwrap().name(), "784-128-64-10");
+    }
 }
