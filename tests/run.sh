@@ -32,4 +32,4 @@ step() { echo; echo "== $*"; "$@"; }
 step cargo fmt --all --check
 step cargo clippy --release --all-targets -- --deny warnings
 step cargo test --release
-step cargo doc --release --no-deps --quiet
+RUSTDOCFLAGS="--deny warnings" step cargo doc --release --no-deps --quiet

@@ -7,7 +7,7 @@ use super::input::{self, Encoding};
 use super::{Argument, Batch, Cells, Class, Immediates, Input, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
 use crate::model::real::Real;
 
-/// output[m] = data[order[first + m] − start] for those rows that this block holds.
+/// `output[m] = data[order[first + m] − start]` for those rows that this block holds.
 #[derive(Debug, Clone)]
 pub struct Gather {
     /// A block of the data set.

@@ -1,7 +1,7 @@
 //! The ops: fused stages of a training step, one file each, with the shader of the same stem and the CPU twin.
 //!
 //! An op says which tensors it binds in which order, which WGSL files make its kernel, what it tells the kernel in
-//! immediates, how many workgroups it takes, and computes the same in Rust for every [`Real`]. It knows the tables in
+//! immediates, how many workgroups it takes, and computes the same in Rust for every `Real`. It knows the tables in
 //! `model`; it does not know plans, executors or devices.
 
 pub mod batch_norm;
