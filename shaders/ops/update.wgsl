@@ -33,6 +33,9 @@ fn main(
         return;
     }
     let is_matrix = i < p.matrices;
-    let gradient = clamp(penalized(g[i], w[i], is_matrix) * shrink(), vec4(-p.clip_value), vec4(p.clip_value));
-    w[i] = optimize(i, w[i], gradient, is_matrix);
+    let whole = penalized(g[i], w[i], is_matrix);
+    // Padding stays zero, even if the factor is NaN.
+    let gradient = select(whole * shrink(), whole, whole == vec4(0.0));
+    let clipped = clamp(gradient, vec4(-p.clip_value), vec4(p.clip_value));
+    w[i] = optimize(i, w[i], select(gradient, clipped, is_finite(gradient)), is_matrix);
 }

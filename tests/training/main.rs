@@ -10,6 +10,7 @@ mod subject;
 
 mod blocks;
 mod counts;
+mod culprit;
 mod digits;
 mod diverging;
 mod large;
@@ -69,7 +70,9 @@ impl Trained {
 }
 
 fn main() {
-    let each = [counts::EACH, digits::EACH, blocks::EACH, diverging::EACH, random_layers::EACH, resume::EACH].concat();
+    let each =
+        [counts::EACH, digits::EACH, blocks::EACH, diverging::EACH, random_layers::EACH, resume::EACH, culprit::EACH]
+            .concat();
     let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU].concat();
     subject::main(&each, &gpu, digits::PLAIN)
 }
