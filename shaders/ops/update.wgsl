@@ -37,5 +37,7 @@ fn main(
     // Padding stays zero, even if the factor is NaN.
     let gradient = select(whole * shrink(), whole, whole == vec4(0.0));
     let clipped = clamp(gradient, vec4(-p.clip_value), vec4(p.clip_value));
-    w[i] = optimize(i, w[i], select(gradient, clipped, is_finite(gradient)), is_matrix);
+    // What is not finite is to be seen, not clipped away.
+    let kept = select(gradient, clipped, is_finite(gradient));
+    w[i] = optimize(i, w[i], kept, is_matrix);
 }

@@ -17,7 +17,9 @@ mod train;
 mod trial;
 mod verify;
 
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -80,10 +82,27 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(&Printer::before_flags(color), &Error::internal(error.to_string())),
     };
     let printer = Printer::new(&cli.shared);
-    match run(cli, &Overrides::new(&matches), &printer, began) {
+    std::panic::set_hook(Box::new(note_panic));
+    let ended = catch_unwind(AssertUnwindSafe(|| run(cli, &Overrides::new(&matches), &printer, began)));
+    match ended.unwrap_or_else(|_| Err(defect())) {
         Ok(code) => code,
         Err(error) => refuse(&printer, &error),
     }
+}
+
+/// Where the last panic was, for the sentence about it.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// Keeps quiet until it is known whether anybody catches it: a lost device is found by a panic of wgpu.
+fn note_panic(panic: &PanicHookInfo) {
+    let what = panic.payload_as_str().unwrap_or("a panic").lines().next().unwrap_or_default().to_owned();
+    let place = panic.location().map_or_else(String::new, |place| format!(" ({}:{})", place.file(), place.line()));
+    *PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(format!("{what}{place}"));
+}
+
+fn defect() -> Error {
+    let what = PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take().unwrap_or_default();
+    Error::internal(format!("this is a defect of wgrad: {what}")).remedy("please report it with `wgrad devices`")
 }
 
 fn refuse(printer: &Printer, error: &Error) -> ExitCode {

@@ -6,6 +6,8 @@ mod place;
 #[path = "../support/require.rs"]
 mod require;
 
+#[cfg(target_os = "linux")]
+mod devices;
 mod equal_runs;
 mod kills;
 mod stops;
@@ -55,6 +57,6 @@ fn main() {
     trials.extend(kills::trials());
     trials.extend(stops::trials());
     #[cfg(target_os = "linux")]
-    trials.extend(writes::trials());
+    trials.extend(writes::trials().into_iter().chain(devices::trials()));
     libtest_mimic::run(&arguments, trials).exit()
 }

@@ -10,7 +10,7 @@ use crate::place::{Place, Said};
 use crate::{ends_with, ensure, model, require, temporary};
 
 pub fn trials() -> Vec<Trial> {
-    let library = library();
+    let library = library("faults.c");
     let missing = library.as_ref().err().cloned();
     let library = library.unwrap_or_default();
     let mut trials = Vec::new();
@@ -23,10 +23,10 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// The library that makes operations fail, compiled from faults.c.
-fn library() -> Result<PathBuf, String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reliability/faults.c");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libfaults.so");
+/// A library that makes something fail, compiled from its C source beside this file.
+pub fn library(name: &str) -> Result<PathBuf, String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reliability").join(name);
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.so"));
     let command =
         Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&target).arg(source).arg("-ldl").output();
     match command {
