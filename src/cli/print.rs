@@ -37,6 +37,19 @@ impl Printer {
         let _ = if self.json { writeln!(std::io::stderr(), "{text}") } else { writeln!(std::io::stdout(), "{text}") };
     }
 
+    /// A line for people that is not to be mistaken for data: to stderr.
+    pub fn note(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// Something about the data that people should know, to stderr.
+    pub fn warn(&self, text: impl std::fmt::Display) {
+        let label = if self.colors(&std::io::stderr()) { "\x1b[1;33mwarning:\x1b[0m" } else { "warning:" };
+        self.note(format!("{label} {text}"));
+    }
+
     /// A heading for people.
     pub fn heading(&self, text: &str) {
         let colored = if self.json { self.colors(&std::io::stderr()) } else { self.colors(&std::io::stdout()) };

@@ -21,7 +21,7 @@ pub(super) fn run(shared: &Shared, printer: &Printer, began: Instant) -> Result<
     let project = Project::open(&flags, shared, &overrides, None)?;
     let outcome = train::train(&project, printer, Told::TenthEpochs)?;
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
-        printer.say(train::verdict(*set, *loss, metrics, baseline));
+        printer.say(train::verdict(set.name(), *loss, metrics, baseline));
         printer.say(format!("trained in {:.1} s on {}", outcome.seconds, project.device.info().adapter));
     }
     let adapters = gpu::adapters()?;

@@ -13,6 +13,7 @@ use super::flags::{Overrides, RunFlags, Shared};
 use super::print::Printer;
 use super::project::Project;
 use super::verify;
+use crate::config;
 use crate::error::Result;
 use crate::train::diagnosis::{Advice, diagnose};
 use crate::train::folder::{Folder, history_csv, pretty_json};
@@ -101,7 +102,9 @@ pub(super) fn train(project: &Project, printer: &Printer, told: Told) -> Result<
             sets.push((set, evaluation.loss, evaluation.metrics, baseline));
         }
     }
-    let description = json!({"model": config.model, "loss": config.loss, "preprocessing": project.data.preprocessing});
+    // "balanced" is a matter of the training rows, which whoever opens the model does not have.
+    let loss = config::Loss { class_weights: trainer.weights().resolved(), ..config.loss.clone() };
+    let description = json!({"model": config.model, "loss": loss, "preprocessing": project.data.preprocessing});
     let model = weights::to_bytes(&project.plan, &trainer.model_weights()?, &description)?;
     let best_epoch = trainer.best_epoch();
     let epochs = trainer.history().to_vec();
@@ -254,7 +257,7 @@ fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Pri
     }
     printer.say(text);
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
-        printer.say(verdict(*set, *loss, metrics, baseline));
+        printer.say(verdict(set.name(), *loss, metrics, baseline));
     }
     for advice in &outcome.advice {
         printer.say(format!("advice: {advice}"));
@@ -275,8 +278,7 @@ fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Pri
 }
 
 /// Metrics, and below them what always giving the same answer would reach.
-pub(super) fn verdict(set: Set, loss: f64, metrics: &Metrics, baseline: &Metrics) -> String {
-    let set = set.name();
+pub(super) fn verdict(set: &str, loss: f64, metrics: &Metrics, baseline: &Metrics) -> String {
     match (metrics, baseline) {
         (Metrics::Regression { rmse, mae, r2 }, Metrics::Regression { rmse: base, .. }) => format!(
             "{set}: R² {r2:.4}, RMSE {}, MAE {}, loss {loss:.4}\n{:width$}(always answering the mean: RMSE {})",

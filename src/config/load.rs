@@ -84,6 +84,21 @@ pub fn load(file: Option<&Path>, overrides: &[Override]) -> Result<Loaded> {
     Ok(Loaded { config, sources })
 }
 
+impl Config {
+    /// Holds a configuration that comes from elsewhere, such as a model file, to the rules of a run file.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the key that breaks them.
+    pub fn check(&self) -> Result<()> {
+        let table =
+            Table::try_from(self).map_err(|_| Error::data("a number is larger than a run file can hold").at("seed"))?;
+        check(&table).map_err(|complaint| {
+            let place = complaint.key.to_string();
+            error(Error::data, complaint).at(place)
+        })
+    }
+}
+
 impl Loaded {
     /// Puts the place onto an error found later about the value at `key`, such as `model.layers[0].activation`:
     /// `file:line:column` where the key stands in the run file (an [`Error::Data`] then), the flag that set it

@@ -4,7 +4,7 @@ use super::images::Images;
 use super::preprocessing::{self, Coding, ColumnCoding, ImageCoding, Inputs, Preprocessing};
 use super::source::{self, Content};
 use super::table::{Column, Tabular, Values};
-use super::{Features, idx, select, target};
+use super::{Dataset, Features, Split, idx, select, target};
 use crate::config::{Missing, Task};
 use crate::error::{Error, Result};
 
@@ -35,6 +35,31 @@ impl Preprocessing {
         }
     }
 
+    /// Encoded rows as a data set that is nothing but a test set; targets that are not there are 0.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there are more rows than a row number can count.
+    pub fn dataset(&self, encoded: Encoded, name: &str) -> Result<Dataset> {
+        let rows = u32::try_from(encoded.rows).map_err(|_| {
+            Error::data(format!("{} rows are too many", encoded.rows)).at(name).remedy("split the file")
+        })?;
+        Ok(Dataset {
+            name: name.into(),
+            rows: encoded.rows,
+            features: encoded.features,
+            targets: encoded.targets.unwrap_or_else(|| vec![0.0; encoded.rows * self.targets.len()]),
+            split: Split { test: (0..rows).collect(), ..Split::default() },
+            task: self.task,
+            feature_names: self.feature_names(),
+            target_names: self.targets.iter().map(|target| target.name.clone()).collect(),
+            classes: self.classes.clone(),
+            preprocessing: self.clone(),
+            notes: encoded.warnings,
+            checksum: String::new(),
+            source: name.into(),
+        })
+    }
+
     fn apply_table(&self, table: &dyn Tabular, codings: &[ColumnCoding], need_targets: bool) -> Result<Encoded> {
         let mut warnings = table.notes();
         let mut indices = Vec::with_capacity(codings.len());
@@ -56,7 +81,7 @@ impl Preprocessing {
         let count = rows.as_ref().map_or(table.rows(), Vec::len);
         let (values, repairs) = preprocessing::encode(codings, &columns, count, &place)?;
         for (coding, repair) in codings.iter().zip(&repairs) {
-            warn(&mut warnings, &coding.name, repair, count);
+            warn(&mut warnings, &coding.name, repair, count, self.missing == Missing::Drop && !need_targets);
         }
         let place = |row: usize, number: usize| {
             let row = rows.as_ref().map_or(row, |rows| rows[row] as usize);
@@ -224,12 +249,14 @@ fn column(table: &dyn Tabular, name: &str, role: &str) -> Result<usize> {
     found.ok_or_else(|| select::unknown(table.names(), table.file(), name, role))
 }
 
-fn warn(warnings: &mut Vec<String>, name: &str, repair: &preprocessing::Repairs, rows: usize) {
+/// `dropped`: training left such rows out, but each row of further data gets its prediction.
+fn warn(warnings: &mut Vec<String>, name: &str, repair: &preprocessing::Repairs, rows: usize, dropped: bool) {
     if repair.missing > 0 {
-        warnings.push(format!(
-            "column \"{name}\": {} of {rows} values are missing and filled as in training",
-            repair.missing
-        ));
+        let how = match dropped {
+            true => "with the training rows' usual value; training dropped such rows, so doubt these predictions",
+            false => "as in training",
+        };
+        warnings.push(format!("column \"{name}\": {} of {rows} values are missing and filled {how}", repair.missing));
     }
     if repair.unseen > 0 {
         warnings.push(format!(
