@@ -1,13 +1,13 @@
 //! `wgrad export`.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
+use super::predict;
 use super::print::Printer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::export;
 use crate::file;
 use crate::trained::TrainedModel;
@@ -31,9 +31,7 @@ pub(super) fn run(flags: &Flags, printer: &Printer) -> Result<()> {
     let export = export::to_onnx(&model)?;
     export.warnings.iter().for_each(|warning| printer.warn(warning));
     if flags.onnx.as_os_str() == "-" {
-        return std::io::stdout().write_all(&export.bytes).map_err(|error| {
-            Error::output(format!("cannot be written: {error}")).at("standard output").remedy("name a file")
-        });
+        return predict::deliver(&export.bytes);
     }
     file::write(&flags.onnx, &export.bytes)?;
     printer.event(&json!({"onnx": flags.onnx, "inputs": export.inputs, "outputs": export.outputs}));

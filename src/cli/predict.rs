@@ -11,7 +11,6 @@ use super::print::Printer;
 use crate::error::{Error, Result};
 use crate::file;
 use crate::plan::grouped;
-use crate::trained::Predictions;
 
 pub(super) const EXAMPLES: &str = "Examples:
   wgrad predict runs/first new.csv                     CSV to the terminal
@@ -40,26 +39,27 @@ pub(super) fn run(flags: &Flags, shared: &Shared, printer: &Printer) -> Result<(
         let rows = grouped(predictions.overflown() as u64);
         printer.warn(format!("the network's answer to {rows} rows is no finite number: their values are too large"));
     }
-    if flags.output == "-" {
-        return deliver(&predictions, printer.json);
-    }
     let mut bytes = Vec::new();
-    write(&predictions, printer.json, &mut bytes).map_err(|error| Error::internal(error.to_string()))?;
+    let written = if printer.json { predictions.write_json(&mut bytes) } else { predictions.write_csv(&mut bytes) };
+    written.map_err(|error| Error::internal(error.to_string()))?;
+    if flags.output == "-" {
+        return deliver(&bytes);
+    }
     file::write(output, &bytes)?;
     let (rows, s) = (predictions.rows(), if predictions.rows() == 1 { "" } else { "s" });
     printer.note(format!("{} prediction{s}: {}", grouped(rows as u64), flags.output));
     Ok(())
 }
 
-fn write(predictions: &Predictions, json: bool, into: impl Write) -> std::io::Result<()> {
-    if json { predictions.write_json(into) } else { predictions.write_csv(into) }
-}
-
-fn deliver(predictions: &Predictions, json: bool) -> Result<()> {
-    match write(predictions, json, std::io::BufWriter::new(std::io::stdout().lock())) {
+/// To standard output.
+pub(super) fn deliver(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         // A reader that has seen enough (`| head`) is no fault.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::output(format!("cannot be written: {error}")).at("standard output").remedy("use -o FILE"))
+            Err(Error::output(format!("cannot be written: {error}"))
+                .at("standard output")
+                .remedy("name a file instead"))
         }
         _ => Ok(()),
     }

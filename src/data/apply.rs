@@ -203,6 +203,14 @@ impl Preprocessing {
     /// Images may also come as a table of columns `pixel_0`, `pixel_1`, …
     fn apply_pixels(&self, table: &dyn Tabular, coding: &ImageCoding, need_targets: bool) -> Result<Encoded> {
         let columns = coding.height * coding.width;
+        if !table.names().iter().any(|name| name.starts_with("pixel_")) {
+            return Err(Error::data(format!(
+                "holds a table, the model was trained on images of {}×{}",
+                coding.height, coding.width
+            ))
+            .at(table.file())
+            .remedy(format!("give IDX files, an NPZ of bytes, or the columns pixel_0 to pixel_{}", columns - 1)));
+        }
         let indices: Vec<usize> =
             (0..columns).map(|pixel| column(table, &format!("pixel_{pixel}"), "model")).collect::<Result<_>>()?;
         let mut values = vec![0_u8; table.rows() * columns];

@@ -203,22 +203,18 @@ fn append_classes(graph: &mut Builder, model: &TrainedModel, outputs: &str) -> R
 /// and divided by their sum.
 fn append_probabilities(graph: &mut Builder, model: &TrainedModel, outputs: &str) -> Result<String> {
     let as_they_are = model.gives_probabilities()?;
-    let one = graph.floats("wgrad/one", &[], &[1.0]);
-    let mut x = outputs.to_owned();
-    if !as_they_are {
-        let zero = graph.floats("wgrad/zero", &[], &[0.0]);
-        x = graph.node("Clip", &[&x, &zero, &one], &[]);
+    let is_binary = model.preprocessing().task == Task::Binary;
+    if as_they_are && !is_binary {
+        return Ok(outputs.to_owned());
     }
-    if model.preprocessing().task == Task::Binary {
+    let (zero, one) = (graph.floats("wgrad/zero", &[], &[0.0]), graph.floats("wgrad/one", &[], &[1.0]));
+    let x = graph.node("Clip", &[outputs, &zero, &one], &[]);
+    if is_binary {
         let first = graph.node("Sub", &[&one, &x], &[]);
         return Ok(graph.node("Concat", &[&first, &x], &[("axis", Setting::Int(1))]));
     }
-    if as_they_are {
-        return Ok(x);
-    }
     let axes = graph.integers("wgrad/axes", &[1]);
     let sum = graph.node("ReduceSum", &[&x, &axes], &[("keepdims", Setting::Int(1))]);
-    let zero = graph.floats("wgrad/zero", &[], &[0.0]);
     let nothing = graph.node("Equal", &[&sum, &zero], &[]);
     let even = graph.floats("wgrad/even", &[], &[1.0 / model.outputs() as f32]);
     let share = graph.node("Div", &[&x, &sum], &[]);
