@@ -17,7 +17,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 pub(super) fn run(arguments: &RunAndData, shared: &Shared, printer: &Printer) -> Result<()> {
     let mut finished = Finished::open(arguments, shared, true)?;
     let (evaluation, baseline) = finished.model.evaluate(finished.executor.as_mut(), &finished.data)?;
-    finished.data.notes.iter().for_each(|note| printer.warn(note));
+    finished.data.notes.iter().for_each(|note| printer.caution(note));
     if !evaluation.loss.is_finite() {
         return Err(Error::diverged("the loss is not a finite number")
             .at(&arguments.data)

@@ -29,7 +29,7 @@ pub(super) struct Flags {
 pub(super) fn run(flags: &Flags, printer: &Printer) -> Result<()> {
     let model = TrainedModel::load(&flags.run)?;
     let export = export::to_onnx(&model)?;
-    export.warnings.iter().for_each(|warning| printer.warn(warning));
+    export.warnings.iter().for_each(|warning| printer.caution(warning));
     if flags.onnx.as_os_str() == "-" {
         return predict::deliver(&export.bytes);
     }

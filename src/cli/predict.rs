@@ -34,10 +34,10 @@ pub(super) fn run(flags: &Flags, shared: &Shared, printer: &Printer) -> Result<(
     }
     let mut finished = Finished::open(&flags.files, shared, false)?;
     let predictions = finished.model.predict(finished.executor.as_mut(), &finished.data)?;
-    finished.data.notes.iter().for_each(|note| printer.warn(note));
+    finished.data.notes.iter().for_each(|note| printer.caution(note));
     if predictions.overflown() > 0 {
         let rows = grouped(predictions.overflown() as u64);
-        printer.warn(format!("the network's answer to {rows} rows is no finite number: their values are too large"));
+        printer.caution(format!("the network's answer to {rows} rows is no finite number: their values are too large"));
     }
     let mut bytes = Vec::new();
     let written = if printer.json { predictions.write_json(&mut bytes) } else { predictions.write_csv(&mut bytes) };

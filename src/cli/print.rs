@@ -44,10 +44,11 @@ impl Printer {
         }
     }
 
-    /// Something about the data that people should know, to stderr.
-    pub fn warn(&self, text: impl std::fmt::Display) {
-        let label = if self.colors(&std::io::stderr()) { "\x1b[1;33mwarning:\x1b[0m" } else { "warning:" };
-        self.note(format!("{label} {text}"));
+    /// What a person should know about the data, unless it is not wanted.
+    pub fn caution(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            self.warn(text);
+        }
     }
 
     /// A heading for people.
@@ -68,6 +69,13 @@ impl Printer {
         {
             let _ = writeln!(std::io::stdout(), "{text}");
         }
+    }
+
+    /// Something that a person should know though all goes on; on stderr, and not silenced.
+    pub fn warn(&self, text: impl std::fmt::Display) {
+        let mut stderr = std::io::stderr();
+        let label = if self.colors(&stderr) { "\x1b[1;33mwarning:\x1b[0m" } else { "warning:" };
+        let _ = writeln!(stderr, "{label} {text}");
     }
 
     pub fn error(&self, error: &Error) {

@@ -97,6 +97,15 @@ impl Config {
             error(Error::data, complaint).at(place)
         })
     }
+
+    /// Reads back what [`Config::to_toml`] wrote: paths stay as they are.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let mut sources = Sources::default();
+        sources.file = Some(File { path: "configuration".into(), text: text.to_owned(), places: Places::new() });
+        let table = sources.parse_file()?;
+        check(&table).map_err(|complaint| sources.blame_file(complaint))?;
+        Config::deserialize(table).map_err(|error| Error::data(error.message().to_owned()))
+    }
 }
 
 impl Loaded {

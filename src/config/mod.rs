@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use load::{Loaded, Override, load};
 pub(crate) use schema::MAX_UNITS;
+pub use write::Difference;
 
 /// The data sets that need no file: as `data.source` such a name is never taken for a path.
 pub const BUILT_IN: &[&str] = &["digits"];

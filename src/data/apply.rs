@@ -62,6 +62,7 @@ impl Preprocessing {
 
     fn apply_table(&self, table: &dyn Tabular, codings: &[ColumnCoding], need_targets: bool) -> Result<Encoded> {
         let mut warnings = table.notes();
+        check_columns(table, codings)?;
         let mut indices = Vec::with_capacity(codings.len());
         let mut columns = Vec::with_capacity(codings.len());
         for coding in codings {
@@ -255,6 +256,24 @@ fn pixels(values: Vec<u8>, coding: &ImageCoding) -> Features {
 fn column(table: &dyn Tabular, name: &str, role: &str) -> Result<usize> {
     let found = table.names().iter().position(|other| other == name);
     found.ok_or_else(|| select::unknown(table.names(), table.file(), name, role))
+}
+
+/// Refuses a table that lacks several columns by all their names: it is likely to be the wrong one.
+fn check_columns(table: &dyn Tabular, codings: &[ColumnCoding]) -> Result<()> {
+    const MOST: usize = 10;
+    let absent =
+        codings.iter().map(|coding| coding.name.as_str()).filter(|name| !table.names().iter().any(|n| n == name));
+    let absent: Vec<&str> = absent.collect();
+    // A single one is told with the column that may be meant.
+    if absent.len() < 2 {
+        return Ok(());
+    }
+    let more = absent.len().saturating_sub(MOST);
+    let names = absent.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Err(Error::data(format!("{} of the model's {} columns are not there: {names}{more}", absent.len(), codings.len()))
+        .at(table.file())
+        .remedy(select::remedy(table.names())))
 }
 
 /// `dropped`: training left such rows out, but each row of further data gets its prediction.
