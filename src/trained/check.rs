@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::Description;
-use crate::config::{MAX_UNITS, Task};
+use crate::config::{ClassWeights, MAX_UNITS, Task};
 use crate::data::{Coding, Inputs, Preprocessing};
 use crate::error::{Error, Result};
 
@@ -33,6 +33,12 @@ pub(super) fn description(description: &Description, bytes: usize) -> Result<()>
         Some(features) if (1..=bytes / 4).contains(&features) => {}
         Some(features) => return Err(wrong(format!("claims {features} features, for which it has no weights"))),
         None => return Err(wrong("claims more features than can be counted")),
+    }
+    if let Some(ClassWeights::List(list)) = &description.loss.class_weights {
+        let (weights, classes) = (list.len(), description.preprocessing.classes.len());
+        if weights != classes {
+            return Err(wrong(format!("has {weights} class weights for {classes} classes")));
+        }
     }
     inputs(&description.preprocessing.inputs)?;
     targets(&description.preprocessing)
