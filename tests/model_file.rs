@@ -126,7 +126,7 @@ fn claims_that_nothing_backs_are_refused() {
 #[test]
 fn descriptions_that_do_not_hold_together_are_refused() {
     let at = |path: &'static str, value: Value| move |d: &mut Value| *d.pointer_mut(path).expect("it is there") = value;
-    refused(at("/preprocessing/classes", json!(["p", "q"])), "has `layers.3.weight` as [3, 4]");
+    refused(at("/preprocessing/classes", json!(["p", "q"])), "has 3 class weights for 2 classes");
     refused(at("/preprocessing/classes", json!(["p", "q", "q"])), "has 3 classes and 1 targets");
     refused(at("/preprocessing/classes", json!([])), "has 0 classes");
     refused(at("/preprocessing/task", json!("binary")), "has 3 classes");
@@ -148,6 +148,13 @@ fn descriptions_that_do_not_hold_together_are_refused() {
     refused(at("/model/layers/3", json!({"type": "dropout", "rate": 0.1})), "the last layer must be dense");
     refused(at("/loss/name", json!("binary_cross_entropy")), "binary_cross_entropy needs a target of two classes");
     refused(at("/loss/name", json!("none")), "loss.name");
+    refused(
+        |d| {
+            at("/preprocessing/classes", json!(["p", "q"]))(d);
+            at("/loss/class_weights", json!("balanced"))(d);
+        },
+        "has `layers.3.weight` as [3, 4], this model needs [2, 4]",
+    );
     refused(at("/loss/class_weights", json!([1.0])), "has 1 class weights for 3 classes");
     refused(at("/loss/class_weights", json!([1.0, -1.0, 1.0])), "class_weights");
     refused(|d| *d = json!("text"), "does not understand");

@@ -15,7 +15,7 @@ use crate::plan::grouped;
 pub(super) const EXAMPLES: &str = "Examples:
   wgrad predict runs/first new.csv                     CSV to the terminal
   wgrad predict runs/first new.csv -o predictions.csv
-  wgrad predict runs/first new.csv --json              a line of JSON for each row
+  wgrad predict runs/first new.csv --json              JSON Lines
   cat new.csv | wgrad predict runs/first - | head";
 
 #[derive(Debug, Args)]

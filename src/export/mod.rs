@@ -77,9 +77,9 @@ pub fn to_onnx(model: &TrainedModel) -> Result<Export> {
 fn describe(value: &onnx::ValueInfo) -> String {
     let tensor = value.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
     let element = match tensor.and_then(|tensor| tensor.elem_type) {
-        Some(1) => "float",
-        Some(2) => "uint8",
-        Some(7) => "int64",
+        Some(e) if e == Element::Float as i32 => "float",
+        Some(e) if e == Element::Uint8 as i32 => "uint8",
+        Some(e) if e == Element::Int64 as i32 => "int64",
         _ => "string",
     };
     let sizes = tensor.and_then(|tensor| tensor.shape.as_ref()).map_or(&[][..], |shape| &shape.dim[..]);

@@ -159,7 +159,7 @@ fn classes(python: &Path, place: &Place) -> Result<(), Failed> {
     let mut large = String::new();
     for (i, line) in new.lines().enumerate() {
         let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
-        let rooms = cells.remove(cells.len() - 3);
+        let rooms = cells.remove(2);
         cells.push(if i == 0 {
             "large".into()
         } else {
