@@ -128,7 +128,7 @@ fn descriptions_that_do_not_hold_together_are_refused() {
     let at = |path: &'static str, value: Value| move |d: &mut Value| *d.pointer_mut(path).expect("it is there") = value;
     refused(at("/preprocessing/classes", json!(["p", "q"])), "has 3 class weights for 2 classes");
     refused(at("/preprocessing/classes", json!(["p", "q", "q"])), "has 3 classes and 1 targets");
-    refused(at("/preprocessing/classes", json!([])), "has 0 classes");
+    refused(at("/preprocessing/classes", json!([])), "has 3 class weights for 0 classes");
     refused(at("/preprocessing/task", json!("binary")), "has 3 classes");
     refused(at("/preprocessing/task", json!("regression")), "which its task cannot have");
     refused(at("/preprocessing/task", json!("guess")), "does not understand");
