@@ -3,9 +3,13 @@
 mod bench;
 mod device;
 mod devices;
+mod eval;
+mod export;
+mod finished;
 mod flags;
 mod parse;
 mod plan;
+mod predict;
 mod print;
 mod progress;
 mod project;
@@ -53,6 +57,15 @@ enum Command {
     /// Trains a network and leaves it in a run folder
     #[command(before_help = train::EXAMPLES, after_help = ENVIRONMENT)]
     Train(train::Flags),
+    /// Predicts with a finished run, as CSV
+    #[command(before_help = predict::EXAMPLES, after_help = ENVIRONMENT)]
+    Predict(predict::Flags),
+    /// Loss and metrics of a finished run on other data
+    #[command(before_help = eval::EXAMPLES, after_help = ENVIRONMENT)]
+    Eval(finished::RunAndData),
+    /// Writes a finished run as ONNX, with its preprocessing inside the graph
+    #[command(before_help = export::EXAMPLES)]
+    Export(export::Flags),
     /// Checks every step of a network on a device against the f64 reference
     #[command(before_help = verify::EXAMPLES, after_help = ENVIRONMENT)]
     Verify(verify::Flags),
@@ -115,6 +128,9 @@ fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Re
     let done = match cli.command {
         None => tour::run(shared, printer, began),
         Some(Command::Train(flags)) => return train::run(&flags, shared, overrides, printer),
+        Some(Command::Predict(flags)) => predict::run(&flags, shared, printer),
+        Some(Command::Eval(arguments)) => eval::run(&arguments, shared, printer),
+        Some(Command::Export(flags)) => export::run(&flags, printer),
         Some(Command::Verify(flags)) => verify::run(&flags, shared, overrides, printer),
         Some(Command::Plan(flags)) => plan::run(&flags, shared, overrides, printer),
         Some(Command::Devices) => devices::run(printer),

@@ -37,6 +37,20 @@ impl Printer {
         let _ = if self.json { writeln!(std::io::stderr(), "{text}") } else { writeln!(std::io::stdout(), "{text}") };
     }
 
+    /// A line for people that is not to be mistaken for data: to stderr.
+    pub fn note(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// What a person should know about the data, unless it is not wanted.
+    pub fn caution(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            self.warn(text);
+        }
+    }
+
     /// A heading for people.
     pub fn heading(&self, text: &str) {
         let colored = if self.json { self.colors(&std::io::stderr()) } else { self.colors(&std::io::stdout()) };

@@ -12,6 +12,7 @@ use super::print::Printer;
 use super::progress::{Length, Progress, Told};
 use super::project::Project;
 use super::signals::{Request, Signals};
+use crate::config;
 use crate::cpu::CpuExecutor;
 use crate::error::{Error, Result};
 use crate::plan::{DeviceInfo, Executor};
@@ -212,7 +213,9 @@ impl<'a> Session<'a> {
             }
         }
         let (config, preprocessing) = (self.project.config(), &self.project.data.preprocessing);
-        let description = json!({"model": config.model, "loss": config.loss, "preprocessing": preprocessing});
+        // "balanced" is a matter of the training rows, which whoever opens the model does not have.
+        let loss = config::Loss { class_weights: trainer.weights().resolved(), ..config.loss.clone() };
+        let description = json!({"model": config.model, "loss": loss, "preprocessing": preprocessing});
         let model = weights::to_bytes(&self.project.plan, &trainer.model_weights()?, &description)?;
         let end = if let Stop::Ended(end) = stop { end } else { End::Interrupted };
         let advice = trainer.symptoms(end, &sets)?.map_or_else(Vec::new, |symptoms| diagnose(&symptoms));

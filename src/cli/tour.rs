@@ -24,7 +24,7 @@ pub(super) fn run(shared: &Shared, printer: &Printer, began: Instant) -> Result<
     project.announce(printer);
     let outcome = Session::new(&project, printer, Told::TenthEpochs).run(None)?;
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
-        printer.say(train::verdict(*set, *loss, metrics, baseline));
+        printer.say(train::verdict(set.name(), *loss, metrics, baseline));
         printer.say(format!("trained in {:.1} s on {}", outcome.seconds, project.device.info().adapter));
     }
     let adapters = gpu::adapters()?;

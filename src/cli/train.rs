@@ -17,10 +17,10 @@ use super::session::{OnDeviceLost, Outcome, Session, Stop, resume_command};
 use super::signals::{Request, Signals};
 use super::{trial, verify};
 use crate::error::Result;
+use crate::train::End;
 use crate::train::checkpoint;
 use crate::train::folder::{Folder, history_csv, pretty_json};
 use crate::train::metrics::Metrics;
-use crate::train::{End, Set};
 
 pub(super) const EXAMPLES: &str = "Examples:
   wgrad train digits
@@ -210,7 +210,7 @@ fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Pri
     }
     printer.say(text);
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
-        printer.say(verdict(*set, *loss, metrics, baseline));
+        printer.say(verdict(set.name(), *loss, metrics, baseline));
     }
     for advice in &outcome.advice {
         printer.say(format!("advice: {advice}"));
@@ -234,8 +234,7 @@ fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Pri
 }
 
 /// Metrics, and below them what always giving the same answer would reach.
-pub(super) fn verdict(set: Set, loss: f64, metrics: &Metrics, baseline: &Metrics) -> String {
-    let set = set.name();
+pub(super) fn verdict(set: &str, loss: f64, metrics: &Metrics, baseline: &Metrics) -> String {
     match (metrics, baseline) {
         (Metrics::Regression { rmse, mae, r2 }, Metrics::Regression { rmse: base, .. }) => format!(
             "{set}: R² {r2:.4}, RMSE {}, MAE {}, loss {loss:.4}\n{:width$}(always answering the mean: RMSE {})",

@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod diagnosis;
 mod divergence;
 pub mod folder;
+pub mod inference;
 pub mod metrics;
 pub mod setup;
 mod state;
@@ -196,6 +197,11 @@ impl<'a> Trainer<'a> {
         self.executor.as_mut()
     }
 
+    /// What each row's loss is multiplied by.
+    pub fn weights(&self) -> &RowWeights {
+        &self.weights
+    }
+
     /// The epochs so far.
     pub fn history(&self) -> &[Epoch] {
         &self.epochs
@@ -369,26 +375,8 @@ impl<'a> Trainer<'a> {
 
     /// Mean loss and the network's outputs for places `places` of the row order.
     fn predict(&mut self, places: Range<usize>) -> Result<(f64, Vec<f32>)> {
-        let plan = self.executor.plan();
-        let (window, size) = (plan.window, plan.evaluation_batch_size);
-        let (results, outputs) = (plan.results, plan.predictions);
-        let (mut loss, mut predictions) = (0.0, Vec::new());
-        for start in places.clone().step_by(window) {
-            let part = start..places.end.min(start + window);
-            let batches: Vec<Batch> = part
-                .clone()
-                .step_by(size)
-                .map(|first| {
-                    let rows = first..part.end.min(first + size);
-                    Batch { slot: (first - part.start) as u32, ..self.batch(rows) }
-                })
-                .collect();
-            self.executor.run(Phase::Evaluate, &batches)?;
-            let values = self.executor.read(results, 0..part.len())?;
-            loss += values.iter().step_by(2).map(|&x| f64::from(x)).sum::<f64>();
-            predictions.extend(self.executor.read(outputs, 0..part.len())?);
-        }
-        Ok((loss / places.len() as f64, predictions))
+        let (data, weights, order) = (self.data, &self.weights, &self.order);
+        inference::run(self.executor.as_mut(), places, &|rows| inference::batch(data, weights, order, rows))
     }
 
     /// Where a set lies in the row order.
@@ -417,17 +405,7 @@ impl<'a> Trainer<'a> {
 
     /// A batch of places `rows` with its share of the loss.
     fn batch(&self, rows: Range<usize>) -> Batch {
-        let weight: f64 = self.order[rows.clone()].iter().map(|&row| self.weights.of(self.data, row)).sum();
-        Batch {
-            first: rows.start as u32,
-            count: rows.len() as u32,
-            slot: 0,
-            scale: (1.0 / weight) as f32,
-            learning_rate: 0.0,
-            correction1: 1.0,
-            correction2: 1.0,
-            counter: 0,
-        }
+        inference::batch(self.data, &self.weights, &self.order, rows)
     }
 
     /// Fills `batches` for an epoch and returns the learning rate of its last step.

@@ -4,6 +4,7 @@
 mod place;
 
 mod commands;
+mod finished;
 mod flags;
 mod mistakes;
 mod output;
