@@ -6,11 +6,13 @@ pub mod config;
 pub mod cpu;
 pub mod data;
 pub mod error;
+pub mod events;
 pub mod gpu;
 pub mod layers;
 pub mod model;
 pub mod ops;
 pub mod plan;
+pub mod report;
 pub mod train;
 pub mod verify;
 

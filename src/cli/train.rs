@@ -14,6 +14,8 @@ use super::print::Printer;
 use super::project::Project;
 use super::verify;
 use crate::error::Result;
+use crate::events;
+use crate::report::{self, Evidence, Report};
 use crate::train::diagnosis::{Advice, diagnose};
 use crate::train::folder::{Folder, history_csv, pretty_json};
 use crate::train::metrics::Metrics;
@@ -47,6 +49,9 @@ pub(super) struct Outcome {
     pub sets: Vec<(Set, f64, Metrics, Metrics)>,
     pub model: Vec<u8>,
     pub advice: Vec<Advice>,
+    /// For report.html, where there is to be one.
+    pub evidence: Option<Evidence>,
+    pub verification: Option<crate::verify::Report>,
 }
 
 pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer: &Printer) -> Result<()> {
@@ -57,13 +62,14 @@ pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer
         Some(folder) => folder,
         None => Folder::claim_new(&project.data.name)?,
     };
-    if flags.verify {
-        let report = project.verify()?;
+    let verification = flags.verify.then(|| project.verify()).transpose()?;
+    if let Some(report) = &verification {
         let adapter = project.device.info().adapter;
-        verify::show(&report, &adapter, printer);
+        verify::show(report, &adapter, printer);
         report.verdict(&adapter)?;
     }
-    let outcome = train(&project, printer, Told::EveryEpoch)?;
+    let mut outcome = train(&project, printer, Told::EveryEpoch)?;
+    outcome.verification = verification;
     leave(&project, &outcome, &folder, shared)?;
     conclude(&project, &outcome, &folder, printer);
     Ok(())
@@ -106,7 +112,9 @@ pub(super) fn train(project: &Project, printer: &Printer, told: Told) -> Result<
     let best_epoch = trainer.best_epoch();
     let epochs = trainer.history().to_vec();
     let advice = trainer.symptoms(end, &sets)?.map_or_else(Vec::new, |symptoms| diagnose(&symptoms));
-    Ok(Outcome { end, epochs, best_epoch, seconds, sets, model, advice })
+    // The tour leaves no report.
+    let evidence = (told == Told::EveryEpoch).then(|| report::gather(trainer, config, &project.data));
+    Ok(Outcome { end, epochs, best_epoch, seconds, sets, model, advice, evidence, verification: None })
 }
 
 /// One line an epoch; on a terminal also a bar. A training of many quick epochs is told about once a second.
@@ -226,15 +234,59 @@ fn environment(project: &Project, shared: &Shared) -> Value {
     })
 }
 
+/// The page about the run, if it was looked at closely enough for one.
+fn report(project: &Project, outcome: &Outcome, environment: &Value) -> Option<String> {
+    let (data, config) = (&project.data, project.config());
+    let evidence = outcome.evidence.as_ref()?;
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    };
+    let pairs = environment.as_object().into_iter().flatten();
+    let environment: Vec<(String, String)> = pairs
+        .map(|(name, value)| (name.replace('_', " "), text(value)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    let advice: Vec<String> = outcome.advice.iter().map(Advice::to_string).collect();
+    Some(report::html(&Report {
+        name: &data.name,
+        task: data.task,
+        targets: &data.target_names,
+        classes: &data.classes,
+        rows: [data.split.train.len(), data.split.validation.len(), data.split.test.len()],
+        features: data.feature_columns(),
+        notes: &data.notes,
+        model: &project.model(),
+        history: &outcome.epochs,
+        best_epoch: outcome.best_epoch,
+        end: outcome.end,
+        sets: &outcome.sets,
+        advice: &advice,
+        evidence,
+        verification: outcome.verification.as_ref(),
+        config: &config.to_toml(),
+        environment: &environment,
+    }))
+}
+
 fn leave(project: &Project, outcome: &Outcome, folder: &Folder, shared: &Shared) -> Result<()> {
     let metrics = Value::Object(metrics(project, outcome));
-    folder.write_all(&[
-        ("config.toml", project.config().to_toml().as_bytes()),
+    let environment = environment(project, shared);
+    let (config, history) = (project.config().to_toml(), history_csv(&outcome.epochs));
+    let (page, environment) = (report(project, outcome, &environment), pretty_json(&environment));
+    let metrics = pretty_json(&metrics);
+    let mut files = vec![
+        ("config.toml", config.as_bytes()),
         ("model.safetensors", &outcome.model),
-        ("history.csv", history_csv(&outcome.epochs).as_bytes()),
-        ("environment.json", pretty_json(&environment(project, shared)).as_bytes()),
-        ("metrics.json", pretty_json(&metrics).as_bytes()),
-    ])
+        ("history.csv", history.as_bytes()),
+        ("environment.json", environment.as_bytes()),
+    ];
+    files.extend(page.as_ref().map(|page| ("report.html", page.as_bytes())));
+    files.push(("metrics.json", metrics.as_bytes()));
+    folder.write_all(&files)?;
+    let events = events::to_bytes(&outcome.epochs, std::time::SystemTime::now());
+    folder.inner("events").write_all(&[(events::FILE, &events)])
 }
 
 fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Printer) {

@@ -262,6 +262,16 @@ impl<'a> Trainer<'a> {
         Ok(Some(Evaluation { loss, metrics: truth.metrics(&predictions) }))
     }
 
+    /// The data rows of a set and the network's outputs for them, `[rows, outputs]`, in evaluation mode.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub fn outputs(&mut self, set: Set) -> Result<(Vec<u32>, Vec<f32>)> {
+        let places = self.places(set);
+        let rows = self.order[places.clone()].to_vec();
+        Ok((rows, if places.is_empty() { Vec::new() } else { self.predict(places)?.1 }))
+    }
+
     /// Metrics of always answering with the training set's mean or most frequent class.
     pub fn baseline(&self, set: Set) -> Option<Metrics> {
         let places = self.places(set);
