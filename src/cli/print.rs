@@ -37,6 +37,13 @@ impl Printer {
         let _ = if self.json { writeln!(std::io::stderr(), "{text}") } else { writeln!(std::io::stdout(), "{text}") };
     }
 
+    /// What is going on, for people, beside a result that is to be pasted: to stderr.
+    pub fn progress(&self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
     /// A heading for people.
     pub fn heading(&self, text: &str) {
         let colored = if self.json { self.colors(&std::io::stderr()) } else { self.colors(&std::io::stdout()) };

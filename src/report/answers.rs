@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::chart::{self, Labels};
 use super::text::{count, escape, number, percent, shortened};
-use super::{Answers, Importance, Miss, Mistake, Report, Residuals, picture, wide};
+use super::{Answers, Importance, Miss, Mistake, Report, Residuals, of_set, picture, wide};
 use crate::config::Task;
+use crate::plan;
 use crate::train::metrics::Metrics;
 
 /// Classes that a table of counts has room for.
@@ -25,7 +26,7 @@ pub(super) fn title(report: &Report<'_>) -> &'static str {
 
 pub(super) fn section(report: &Report<'_>) -> String {
     let evidence = report.evidence;
-    let set = evidence.set.name();
+    let set = of_set(evidence.set);
     let mut html = String::new();
     if let Some((_, _, Metrics::Classes { confusion, .. }, _)) = report.sets.last() {
         html += &match confusion.len() {
@@ -78,11 +79,12 @@ fn matrix(confusion: &[Vec<usize>], classes: &[String]) -> String {
         let _ = write!(rows, "<tr><th scope=\"row\">{}</th>{cells}</tr>", label(class));
     }
     let table = format!(
-        "<table class=\"confusion\"><caption>Rows: the actual class; columns: the predicted one. Counts, coloured by their \
-         share of the row.</caption><thead><tr><th scope=\"col\">actual ↓ predicted →</th>{heads}</tr></thead>\
+        "<table class=\"confusion\"><thead><tr><th scope=\"col\">actual ↓ predicted →</th>{heads}</tr></thead>\
          <tbody>{rows}</tbody></table>"
     );
-    format!("<div id=\"chart-confusion\">{}</div>", wide("Confusion matrix", &table))
+    let note = "<p class=\"note-text\">Rows: the actual class; columns: the predicted one. Counts, coloured by their share \
+                of the row: blue is right, orange is wrong.</p>\n";
+    format!("{note}<div id=\"chart-confusion\">{}</div>", wide("Confusion matrix", &table))
 }
 
 /// For many classes: a picture, and the confusions that happen most.
@@ -121,10 +123,11 @@ fn picture_of(confusion: &[Vec<usize>], classes: &[String]) -> String {
             label(&classes[predicted])
         )
     };
+    html += "<p class=\"note-text\">The most frequent confusions.</p>\n";
     html + &wide(
         "Most frequent confusions",
         &format!(
-            "<table><caption>The most frequent confusions</caption><thead><tr><th scope=\"col\">actual</th><th scope=\"col\">\
+            "<table><thead><tr><th scope=\"col\">actual</th><th scope=\"col\">\
              predicted</th><th scope=\"col\" class=\"n\">rows</th><th scope=\"col\" class=\"n\">of the class</th></tr></thead>\
              <tbody>{}</tbody></table>",
             pairs.iter().map(row).collect::<String>()
@@ -143,14 +146,13 @@ fn by_class(confusion: &[Vec<usize>], classes: &[String]) -> String {
         })
         .filter(|row| row.4 > 0)
         .collect();
-    let mut caption =
-        "Each class: of the rows predicted to be in it, how many are (precision); of those in it, how many \
+    let mut note = "Each class: of the rows predicted to be in it, how many are (precision); of those in it, how many \
                        are found (recall)."
-            .to_owned();
+        .to_owned();
     if rows.len() > MOST_CLASSES {
         rows.sort_by(|a, b| a.3.total_cmp(&b.3));
         rows.truncate(MOST_CLASSES);
-        caption += " Those with the lowest F1.";
+        note += " Those with the lowest F1.";
     }
     let row = |&(class, precision, recall, f1, support): &(usize, f64, f64, f64, usize)| {
         let [precision, recall, f1] = [precision, recall, f1].map(number);
@@ -164,10 +166,11 @@ fn by_class(confusion: &[Vec<usize>], classes: &[String]) -> String {
         .iter()
         .map(|head| format!("<th scope=\"col\" class=\"n\">{head}</th>"))
         .collect();
-    wide(
+    let note = format!("<p class=\"note-text\">{note}</p>\n");
+    note + &wide(
         "Metrics of each class",
         &format!(
-            "<table><caption>{caption}</caption><thead><tr><th scope=\"col\">class</th>{heads}</tr></thead><tbody>{}</tbody></table>",
+            "<table><thead><tr><th scope=\"col\">class</th>{heads}</tr></thead><tbody>{}</tbody></table>",
             rows.iter().map(row).collect::<String>()
         ),
     )
@@ -179,7 +182,7 @@ fn probability(value: f64) -> String {
 }
 
 fn mistakes(report: &Report<'_>, wrong: usize, worst: &[Mistake]) -> String {
-    let (set, rows) = (report.evidence.set.name(), report.evidence.rows);
+    let (set, rows) = (of_set(report.evidence.set), report.evidence.rows);
     let heading = "<h3 id=\"mistakes\">Worst mistakes</h3>\n";
     if worst.is_empty() {
         return format!("{heading}<p>None: all {} are right.</p>\n", count(rows, &format!("{set} row")));
@@ -237,12 +240,12 @@ fn row_note() -> &'static str {
 }
 
 fn residuals(report: &Report<'_>, number_of: usize, residuals: &Residuals, named: bool) -> String {
-    let set = report.evidence.set.name();
+    let set = of_set(report.evidence.set);
     let target = escape(&residuals.target);
     let heading = if named { format!("<h3>{target}</h3>\n") } else { String::new() };
     let rows = residuals.errors.len();
     let sample = if residuals.points.len() < rows {
-        format!(" (a sample of {} of {rows})", residuals.points.len())
+        format!(" ({} of {})", plan::grouped(residuals.points.len() as u64), plan::grouped(rows as u64))
     } else {
         String::new()
     };
@@ -293,17 +296,17 @@ fn misses(worst: &[Miss]) -> String {
         )
     };
     let table = format!(
-        "<table><caption>The rows that are furthest off</caption><thead><tr><th scope=\"col\" class=\"n\">row</th>\
+        "<table><thead><tr><th scope=\"col\" class=\"n\">row</th>\
          <th scope=\"col\" class=\"n\">actual</th><th scope=\"col\" class=\"n\">predicted</th><th scope=\"col\" class=\"n\">\
          residual</th>{heads}</tr></thead><tbody>{}</tbody></table>",
         worst.iter().map(row).collect::<String>()
     );
-    wide("Largest residuals", &table) + row_note()
+    format!("<p>The rows that are furthest off:</p>\n{}{}", wide("Largest residuals", &table), row_note())
 }
 
 /// How far the score falls without each column; empty for images.
 pub(super) fn importance(report: &Report<'_>) -> String {
-    let set = report.evidence.set.name();
+    let set = of_set(report.evidence.set);
     let found = match &report.evidence.importance {
         None => return String::new(),
         Some(Err(error)) => return format!("<p>It could not be measured: {}</p>\n", escape(error)),
@@ -321,7 +324,9 @@ pub(super) fn importance(report: &Report<'_>) -> String {
             escape(&shortened(&column.name, 40))
         )
     };
-    let sampled = if rows < of_rows { format!("{rows} of the {of_rows}") } else { format!("the {rows}") };
+    let all = plan::grouped(*of_rows as u64);
+    let sampled =
+        if rows < of_rows { format!("{} of the {all}", plan::grouped(*rows as u64)) } else { format!("the {all}") };
     let mut html = format!(
         "<p>How far the {metric} on {sampled} {set} rows ({}) falls when a column's values are shuffled among the rows: mean \
          and deviation of {repeats} shuffles. About 0: the network does without the column. Columns that tell the same \
@@ -335,9 +340,10 @@ pub(super) fn importance(report: &Report<'_>) -> String {
             count(*left_out, "column")
         );
     }
-    html + &format!(
+    let table = format!(
         "<table id=\"chart-importance\" class=\"full\"><thead><tr><th scope=\"col\">column</th><th scope=\"col\" class=\"n\">drop of \
-         {metric}</th><th class=\"meter\" aria-hidden=\"true\"></th></tr></thead><tbody>{}</tbody></table>\n",
+         {metric}</th><th class=\"meter\" aria-hidden=\"true\"></th></tr></thead><tbody>{}</tbody></table>",
         columns.iter().map(row).collect::<String>()
-    )
+    );
+    html + &wide("Importance of each column", &table)
 }

@@ -4,15 +4,18 @@
 use std::fmt::Write;
 
 use super::scale::Scale;
-use super::text::{escape, number, tick};
+use super::text::{escape, number};
 
 /// In units of the view box, which the page scales to the width there is.
 const WIDTH: f64 = 440.0;
 const HEIGHT: f64 = 250.0;
-const LEFT: f64 = 58.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 40.0;
+/// Left of the axis's labels, for its name.
+const NAME: f64 = 26.0;
+/// About the width of a digit.
+const LETTER: f64 = 7.5;
 
 /// A line more would look like one that is there.
 pub const MOST_SERIES: usize = 6;
@@ -54,8 +57,11 @@ pub fn lines(labels: &Labels<'_>, series: &[Series], chosen: Option<usize>, may_
     let last = series.iter().filter_map(|one| one.points.last()).map(|point| point.0).fold(1.0, f64::max);
     let x = Scale::whole(1, last as usize, 6);
     let y = if may_be_logarithmic { Scale::by_range(&values, 5) } else { Scale::linear(values, 5) };
-    let frame = Frame { x, y };
+    let frame = Frame::new(x, y);
     let mut body = frame.axes(labels);
+    for one in series {
+        body += &frame.path(one.style, &thinned(&one.points));
+    }
     if let Some(chosen) = chosen {
         let at = frame.x(chosen as f64);
         let (top, bottom) = (TOP, HEIGHT - BOTTOM);
@@ -65,15 +71,12 @@ pub fn lines(labels: &Labels<'_>, series: &[Series], chosen: Option<usize>, may_
             body,
             "<text class=\"note\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\">kept: epoch {chosen}</text>",
             at + side.1,
-            top + 10.0,
+            if frame.is_busy_above(series, chosen) { bottom - 6.0 } else { top + 10.0 },
             side.0
         );
     }
-    for one in series {
-        body += &frame.path(one.style, &thinned(&one.points));
-    }
     body += &frame.bands(series);
-    figure(labels, &legend(series), &body, frame.y.is_logarithmic())
+    figure(labels, &legend(labels.title, series), &body, frame.y.is_logarithmic())
 }
 
 /// One dot for each (actual, predicted); the diagonal is where they should be.
@@ -83,16 +86,17 @@ pub fn scatter(labels: &Labels<'_>, points: &[(f64, f64)]) -> String {
         return empty(labels, "there is no finite prediction to show");
     }
     let both = Scale::linear(finite.iter().flat_map(|&(x, y)| [x, y]), 5);
-    let frame = Frame { x: both.clone(), y: both };
+    let frame = Frame::new(both.clone(), both);
     let mut body = frame.axes(labels);
-    let (left, right, top, bottom) = (LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM);
+    let (left, right, top, bottom) = (frame.left, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM);
     let _ = write!(body, "<line class=\"ideal\" x1=\"{left}\" y1=\"{bottom}\" x2=\"{right}\" y2=\"{top}\"/>");
     // A line of no length with round ends is a dot: far less text than a circle each.
     let mut path = String::new();
+    let few = if finite.len() < 200 { " few" } else { "" };
     for (x, y) in finite {
         let _ = write!(path, "M{:.1} {:.1}h0", frame.x(x), frame.y(y));
     }
-    let _ = write!(body, "<path class=\"dots\" d=\"{path}\"/>");
+    let _ = write!(body, "<path class=\"dots{few}\" d=\"{path}\"/>");
     figure(labels, "", &body, false)
 }
 
@@ -109,9 +113,9 @@ pub fn histogram(labels: &Labels<'_>, values: &[f64]) -> String {
     finite.iter().for_each(|&value| counts[((x.at(value) * BINS as f64) as usize).min(BINS - 1)] += 1);
     let most = counts.iter().copied().max().unwrap_or(0);
     let y = Scale::linear([0.0, most as f64], if most < 5 { most } else { 5 });
-    let frame = Frame { x, y };
+    let frame = Frame::new(x, y);
     let mut body = frame.axes(labels);
-    let width = (WIDTH - LEFT - RIGHT) / BINS as f64;
+    let width = (WIDTH - frame.left - RIGHT) / BINS as f64;
     let bounds = |bin: usize| {
         let (low, high) = (frame.x.ticks[0], frame.x.ticks[frame.x.ticks.len() - 1]);
         [bin, bin + 1].map(|edge| low + (high - low) * edge as f64 / BINS as f64)
@@ -122,7 +126,7 @@ pub fn histogram(labels: &Labels<'_>, values: &[f64]) -> String {
         let _ = write!(
             body,
             "<rect class=\"bar\" x=\"{:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"><title>{from} to {to}: {rows}</title></rect>",
-            LEFT + bin as f64 * width + 0.5,
+            frame.left + bin as f64 * width + 0.5,
             width - 1.0,
             HEIGHT - BOTTOM - top
         );
@@ -138,14 +142,28 @@ fn empty(labels: &Labels<'_>, why: &str) -> String {
     format!("<figure id=\"{}\"><figcaption>{}</figcaption><p>{why}</p></figure>", labels.id, escape(labels.title))
 }
 
+/// Every how many ticks there is room for a label.
+fn crowding(labels: &[String], width: f64) -> usize {
+    let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+    let room = width / labels.len().saturating_sub(1).max(1) as f64;
+    (((longest as f64 + 2.0) * LETTER / room).ceil() as usize).max(1)
+}
+
 struct Frame {
     x: Scale,
     y: Scale,
+    /// Where the y axis stands: its labels need room.
+    left: f64,
 }
 
 impl Frame {
+    fn new(x: Scale, y: Scale) -> Self {
+        let longest = y.labels().iter().map(|label| label.chars().count()).max().unwrap_or(0);
+        Frame { x, y, left: NAME + LETTER * longest as f64 }
+    }
+
     fn x(&self, value: f64) -> f64 {
-        LEFT + self.x.at(value) * (WIDTH - LEFT - RIGHT)
+        self.left + self.x.at(value) * (WIDTH - self.left - RIGHT)
     }
 
     fn y(&self, value: f64) -> f64 {
@@ -154,16 +172,21 @@ impl Frame {
 
     fn axes(&self, labels: &Labels<'_>) -> String {
         let mut body = String::new();
-        let (left, right, bottom) = (LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM);
-        for &value in &self.y.ticks {
+        let (left, right, bottom) = (self.left, WIDTH - RIGHT, HEIGHT - BOTTOM);
+        for (&value, text) in self.y.ticks.iter().zip(self.y.labels()) {
             let y = self.y(value);
             let _ = write!(body, "<line class=\"grid\" x1=\"{left}\" y1=\"{y:.1}\" x2=\"{right}\" y2=\"{y:.1}\"/>");
-            let text = tick(value);
             let _ = write!(body, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>", left - 6.0, y + 4.0);
         }
-        for &value in &self.x.ticks {
-            let (x, text) = (self.x(value), tick(value));
-            let _ = write!(body, "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{text}</text>", bottom + 16.0);
+        let texts = self.x.labels();
+        let every = crowding(&texts, right - left);
+        // Zero keeps its label.
+        let kept = self.x.ticks.iter().position(|&tick| tick == 0.0).unwrap_or(0) % every;
+        for (i, (&value, text)) in self.x.ticks.iter().zip(texts).enumerate().filter(|(i, _)| i % every == kept) {
+            // The outer ones stay inside the picture.
+            let anchor = if i + 1 == self.x.ticks.len() && text.len() > 4 { "end" } else { "middle" };
+            let x = if anchor == "end" { self.x(value) + 8.0 } else { self.x(value) };
+            let _ = write!(body, "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{text}</text>", bottom + 16.0);
         }
         let _ = write!(body, "<line class=\"axis\" x1=\"{left}\" y1=\"{bottom}\" x2=\"{right}\" y2=\"{bottom}\"/>");
         let middle = f64::midpoint(left, right);
@@ -179,6 +202,16 @@ impl Frame {
             "<text class=\"name\" transform=\"translate(12 {middle}) rotate(-90)\" text-anchor=\"middle\">{y}</text>"
         );
         body
+    }
+
+    /// Whether the lines pass through the upper half at this epoch.
+    fn is_busy_above(&self, series: &[Series], epoch: usize) -> bool {
+        let places = series.iter().filter_map(|one| {
+            let at = one.points.partition_point(|point| point.0 < epoch as f64);
+            Some(self.y.at(one.points.get(at)?.1)).filter(|place| place.is_finite())
+        });
+        let (count, sum) = places.fold((0.0, 0.0), |(count, sum), place| (count + 1.0, sum + place));
+        sum > 0.5 * count
     }
 
     /// A line with gaps; few points show as dots too.
@@ -212,7 +245,7 @@ impl Frame {
         let mut body = String::new();
         for (i, &place) in places.iter().enumerate() {
             let edge = |other: Option<&f64>, end: f64| other.map_or(end, |&other| self.x(f64::midpoint(place, other)));
-            let left = edge(i.checked_sub(1).and_then(|before| places.get(before)), LEFT);
+            let left = edge(i.checked_sub(1).and_then(|before| places.get(before)), self.left);
             let right = edge(places.get(i + 1), WIDTH - RIGHT);
             let mut told = format!("epoch {place}");
             for one in series {
@@ -254,7 +287,12 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     kept
 }
 
-fn legend(series: &[Series]) -> String {
+fn legend(title: &str, series: &[Series]) -> String {
+    if let [one] = series
+        && one.name.eq_ignore_ascii_case(title)
+    {
+        return String::new();
+    }
     let entry = |one: &Series| {
         let (style, name) = (one.style % MOST_SERIES, escape(&one.name));
         format!(

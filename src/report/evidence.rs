@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::importance::{self, Importance};
-use super::text::number;
+use super::text;
 use crate::bench::{self, ProfileRow};
 use crate::config::{Config, Task};
 use crate::data::{Coding, ColumnCoding, Dataset, Features, Inputs};
@@ -147,7 +147,11 @@ impl Told<'_> {
         let Features::F32 { values, columns } = features else { return String::new() };
         let cell = |offset: usize| values[row * columns + self.first + offset];
         match &self.column.coding {
-            Coding::Number { mean, deviation, .. } => number(f64::from(cell(0)) * deviation + mean),
+            Coding::Number { mean, deviation, .. } => {
+                let value = f64::from(cell(0)) * deviation + mean;
+                // What f32 leaves of a zero.
+                text::cell(if value.abs() < 1e-6 * (mean.abs() + deviation) { 0.0 } else { value })
+            }
             Coding::Text { categories, .. } => {
                 let hit = (0..categories.len()).find(|&i| cell(i) != 0.0);
                 hit.map_or_else(|| "(another)".to_owned(), |i| categories[i].clone())

@@ -15,6 +15,7 @@ pub use evidence::{Answers, Evidence, Miss, Mistake, Residuals, gather};
 pub use importance::{ColumnImportance, Importance};
 
 use crate::config::Task;
+use crate::plan;
 use crate::train::metrics::Metrics;
 use crate::train::{End, Epoch, Set};
 use crate::verify;
@@ -59,7 +60,7 @@ pub fn html(report: &Report<'_>) -> String {
     let sections = [
         ("training", "Training", training::section(report)),
         ("answers", answers::title(report), answers::section(report)),
-        ("importance", "What the columns matter", answers::importance(report)),
+        ("importance", "How much each column matters", answers::importance(report)),
         ("steps", "Time per op", technical::steps(report)),
         ("verification", "Verification", technical::verification(report)),
         ("configuration", "Configuration", technical::configuration(report)),
@@ -103,11 +104,21 @@ fn subtitle(report: &Report<'_>) -> String {
     };
     let [train, validation, test] = report.rows;
     escape(&format!(
-        "{task} of {}{more} from {} · {} to train on, {validation} to validate, {test} to test",
+        "{task} of {}{more} from {} · {} to train on, {} to validate, {} to test",
         targets.join(", "),
         count(report.features, "feature"),
         count(train, "row"),
+        plan::grouped(validation as u64),
+        plan::grouped(test as u64),
     ))
+}
+
+/// A set's name as an adjective.
+fn of_set(set: Set) -> &'static str {
+    match set {
+        Set::Train => "training",
+        other => other.name(),
+    }
 }
 
 /// A table that scrolls by itself where the page is narrow.

@@ -1,5 +1,7 @@
 //! Axes: from values to places on a page, with ticks that people can read off. Knows numbers only.
 
+use super::text;
+
 /// Maps values onto 0…1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scale {
@@ -59,6 +61,13 @@ impl Scale {
         Scale { low, high, logarithmic: true, ticks }
     }
 
+    /// The ticks as text; very small and very large ones all in the same way.
+    pub fn labels(&self) -> Vec<String> {
+        let largest = self.ticks.iter().fold(0.0, |largest: f64, tick| largest.max(tick.abs()));
+        let is_plain = self.logarithmic || (0.01..1e6).contains(&largest);
+        self.ticks.iter().map(|&value| if is_plain { text::tick(value) } else { text::power(value) }).collect()
+    }
+
     pub fn is_logarithmic(&self) -> bool {
         self.logarithmic
     }
@@ -84,8 +93,11 @@ fn range(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     let (low, high) = (low.max(-8e307), high.min(8e307));
     // A constant, or numbers that differ in their last bits only.
     if high - low <= 1e-9 * low.abs().max(high.abs()) {
-        let room = if low == 0.0 { 1.0 } else { 0.1 * low.abs() };
-        return (low - room, high + room);
+        return match low {
+            0.0 => (0.0, 1.0),
+            low if low > 0.0 => (0.0, 2.0 * low),
+            low => (2.0 * low, 0.0),
+        };
     }
     (low, high)
 }
@@ -138,6 +150,7 @@ mod tests {
         let scale = Scale::by_range(&[0.001, 3.0], 5);
         assert!(scale.is_logarithmic());
         assert_eq!((scale.at(scale.ticks[0]), scale.ticks[0]), (0.0, 0.001));
+        assert_eq!(Scale::linear([1e-3], 4).labels(), ["0", "5e−4", "1e−3", "1.5e−3", "2e−3"]);
         for linear in [[0.0, 3.0], [1.0, 3.0], [-1.0, 300.0]] {
             assert!(!Scale::by_range(&linear, 5).is_logarithmic());
         }

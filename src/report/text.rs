@@ -47,10 +47,20 @@ pub fn number(value: f64) -> String {
 pub fn tick(value: f64) -> String {
     let size = value.abs();
     if size > 0.0 && !(1e-3..1e6).contains(&size) {
-        return format!("{:e}", rounded(value)).replace('-', "−");
+        return power(value);
     }
     let text = grouped(&rounded(size).to_string());
     if value < 0.0 { format!("−{text}") } else { text }
+}
+
+/// Five significant digits without zeros at the end: for values of single cells.
+pub fn cell(value: f64) -> String {
+    tick(format!("{value:.4e}").parse().unwrap_or(value))
+}
+
+/// With a power of ten, but for 0.
+pub fn power(value: f64) -> String {
+    if value == 0.0 { "0".into() } else { format!("{:e}", rounded(value)).replace('-', "−") }
 }
 
 /// Without the last digits, in which multiples of a step differ from what they stand for.
@@ -105,6 +115,7 @@ mod tests {
         assert_eq!(numbers.map(number), wanted);
         let ticks = [0.0, 0.1 + 0.2, 0.5, 100_000.0, 2e6, 1e-4, -2.5].map(tick);
         assert_eq!(ticks, ["0", "0.3", "0.5", "100,000", "2e6", "1e−4", "−2.5"]);
+        assert_eq!([1.0, 49.999_999, 1234.567, 0.5].map(cell), ["1", "50", "1,234.6", "0.5"]);
         assert_eq!([0.0, 1.0, 0.9999, 1e-9, 0.5].map(percent), ["0.0 %", "100.0 %", "> 99.9 %", "< 0.1 %", "50.0 %"]);
         assert_eq!([count(1, "row"), count(1000, "row")], ["1 row", "1,000 rows"]);
     }

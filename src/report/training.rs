@@ -2,7 +2,7 @@
 
 use super::chart::{self, Labels, MOST_SERIES, Series};
 use super::text::{count, escape, number, percent};
-use super::{Report, wide};
+use super::{Report, of_set, wide};
 use crate::train::metrics::Metrics;
 use crate::train::{End, Epoch, Set};
 
@@ -10,6 +10,8 @@ use crate::train::{End, Epoch, Set};
 pub(super) fn result(report: &Report<'_>) -> String {
     let Some((set, loss, metrics, baseline)) = report.sets.last() else { return String::new() };
     let (class, badge, sentence) = verdict(*set, metrics, baseline);
+    // Rows that were trained on prove nothing.
+    let (class, badge) = if *set == Set::Train { ("unclear", "? judged by its training rows") } else { (class, badge) };
     let mut html = format!("<div class=\"result\"><span class=\"badge {class}\">{badge}</span>\n<p>{sentence}</p>\n");
     if *set == Set::Train {
         html +=
@@ -27,7 +29,7 @@ fn verdict(set: Set, metrics: &Metrics, baseline: &Metrics) -> (&'static str, &'
     let better = ("good", "✓ better than the baseline");
     let same = ("bad", "✗ no better than the baseline");
     let unclear = ("unclear", "? not clearly better than the baseline");
-    let set = set.name();
+    let set = of_set(set);
     match (metrics, baseline) {
         (Metrics::Classes { accuracy, confusion, .. }, Metrics::Classes { accuracy: base, .. }) => {
             let rows: usize = confusion.iter().flatten().sum();
@@ -80,7 +82,7 @@ fn tiles(report: &Report<'_>, set: Set, loss: f64, metrics: &Metrics, baseline: 
     let tile = |name: &str, value: String, below: String| {
         format!("<li><span>{name}</span><b>{value}</b><span>{below}</span></li>")
     };
-    let set = set.name();
+    let set = of_set(set);
     let mut tiles = Vec::new();
     match (metrics, baseline) {
         (Metrics::Classes { accuracy, f1, roc_auc, confusion, .. }, Metrics::Classes { accuracy: base, .. }) => {
@@ -158,7 +160,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
         let is_gradient = metric == "gradient_norm";
         let (title, y) = match metric.as_str() {
             "gradient_norm" => ("Gradient norm of each weight matrix".to_owned(), "‖gradient‖".to_owned()),
-            "rmse" | "mae" => (metric.to_uppercase(), format!("{} (the target's unit)", metric.to_uppercase())),
+            "rmse" | "mae" => (metric.to_uppercase(), "in the target's unit".to_owned()),
             "r2" => ("R²".to_owned(), "R²".to_owned()),
             "f1" => ("F1, mean of the classes".to_owned(), "F1".to_owned()),
             "roc_auc" => ("ROC AUC".to_owned(), "area under the curve".to_owned()),
@@ -172,7 +174,11 @@ pub(super) fn section(report: &Report<'_>) -> String {
         charts.push(chart::lines(&labels, &series, report.best_epoch, is_gradient));
     }
     charts.push(rate(history));
-    let seconds = number(last.seconds);
+    let seconds = match last.seconds {
+        seconds if seconds < 0.01 => "less than 0.01".to_owned(),
+        seconds if seconds < 10.0 => format!("{seconds:.2}"),
+        seconds => format!("{seconds:.0}"),
+    };
     let mut html = format!("<div class=\"charts\">\n{}</div>\n", charts.concat());
     html += &format!("<p class=\"note-text\">{} in {seconds} s{}. ", count(history.len(), "epoch"), ending(report));
     html += "Training loss is the mean over an epoch while the weights still change, with dropout if there is any; \
