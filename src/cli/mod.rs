@@ -6,12 +6,18 @@ mod devices;
 mod doctor;
 mod flags;
 mod machine;
+mod page;
 mod parse;
 mod plan;
 mod print;
+mod progress;
 mod project;
+mod resume;
+mod session;
+mod signals;
 mod tour;
 mod train;
+mod trial;
 mod verify;
 
 use std::process::ExitCode;
@@ -81,7 +87,7 @@ pub fn main() -> ExitCode {
     };
     let printer = Printer::new(&cli.shared);
     match run(cli, &Overrides::new(&matches), &printer, began) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => refuse(&printer, &error),
     }
 }
@@ -91,15 +97,16 @@ fn refuse(printer: &Printer, error: &Error) -> ExitCode {
     ExitCode::from(error.exit_code())
 }
 
-fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Result<()> {
+fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Result<ExitCode> {
     let shared = &cli.shared;
-    match cli.command {
+    let done = match cli.command {
         None => tour::run(shared, printer, began),
-        Some(Command::Train(flags)) => train::run(&flags, shared, overrides, printer),
+        Some(Command::Train(flags)) => return train::run(&flags, shared, overrides, printer),
         Some(Command::Verify(flags)) => verify::run(&flags, shared, overrides, printer),
         Some(Command::Plan(flags)) => plan::run(&flags, shared, overrides, printer),
         Some(Command::Devices) => devices::run(printer),
         Some(Command::Doctor) => doctor::run(shared, printer),
         Some(Command::Bench(flags)) => bench::run(&flags, shared, printer, began),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -64,6 +64,13 @@ impl Printer {
         }
     }
 
+    /// Something that a person should know though all goes on; on stderr, and not silenced.
+    pub fn warn(&self, text: impl std::fmt::Display) {
+        let mut stderr = std::io::stderr();
+        let label = if self.colors(&stderr) { "\x1b[1;33mwarning:\x1b[0m" } else { "warning:" };
+        let _ = writeln!(stderr, "{label} {text}");
+    }
+
     pub fn error(&self, error: &Error) {
         let mut stderr = std::io::stderr();
         let label = if self.colors(&stderr) { "\x1b[1;31merror:\x1b[0m" } else { "error:" };

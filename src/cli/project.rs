@@ -54,6 +54,12 @@ impl Project {
         &self.loaded.config
     }
 
+    /// An executor on the CPU path, whatever device was chosen.
+    pub fn cpu_executor(&self) -> Result<Box<dyn Executor>> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Chosen::Cpu { threads }.executor(self.plan.clone())
+    }
+
     /// What was found and what is going to work on it.
     pub fn announce(&self, printer: &Printer) {
         let data = &self.data;

@@ -84,6 +84,17 @@ pub fn load(file: Option<&Path>, overrides: &[Override]) -> Result<Loaded> {
     Ok(Loaded { config, sources })
 }
 
+impl Config {
+    /// Reads back what [`Config::to_toml`] wrote: paths stay as they are.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let mut sources = Sources::default();
+        sources.file = Some(File { path: "configuration".into(), text: text.to_owned(), places: Places::new() });
+        let table = sources.parse_file()?;
+        check(&table).map_err(|complaint| sources.blame_file(complaint))?;
+        Config::deserialize(table).map_err(|error| Error::data(error.message().to_owned()))
+    }
+}
+
 impl Loaded {
     /// Puts the place onto an error found later about the value at `key`, such as `model.layers[0].activation`:
     /// `file:line:column` where the key stands in the run file (an [`Error::Data`] then), the flag that set it

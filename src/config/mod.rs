@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use load::{Loaded, Override, load};
+pub use write::Difference;
 
 /// The data sets that need no file: as `data.source` such a name is never taken for a path.
 pub const BUILT_IN: &[&str] = &["digits"];

@@ -262,7 +262,7 @@ fn the_column_that_the_target_is_made_of_matters_and_noise_does_not() {
 #[test]
 fn importance_takes_fewer_rows_and_columns_where_the_work_would_be_too_much() {
     let (mut config, data) = project("bounded", 2000);
-    config.model.layers[0].units = Some(60_000);
+    config.model.layers[0].units = Some(20_000);
     config.model.layers[1].units = Some(2);
     let plan = Arc::new(layers::compile(&config, setup::shape(&data), u64::MAX).map_err(|(_, e)| e).unwrap());
     let mut executor = CpuExecutor::<f32>::new(plan, 1).unwrap();

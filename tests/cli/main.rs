@@ -1,6 +1,7 @@
 //! The program as its users meet it: what it prints, what it leaves, what it answers to mistakes.
 
 mod commands;
+mod doctor;
 mod flags;
 mod mistakes;
 mod output;

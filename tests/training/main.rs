@@ -14,6 +14,7 @@ mod digits;
 mod diverging;
 mod large;
 mod random_layers;
+mod resume;
 mod sizes;
 
 use libtest_mimic::Failed;
@@ -68,7 +69,7 @@ impl Trained {
 }
 
 fn main() {
-    let each = [counts::EACH, digits::EACH, blocks::EACH, diverging::EACH, random_layers::EACH].concat();
+    let each = [counts::EACH, digits::EACH, blocks::EACH, diverging::EACH, random_layers::EACH, resume::EACH].concat();
     let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU].concat();
     subject::main(&each, &gpu, digits::PLAIN)
 }
