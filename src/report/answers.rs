@@ -67,8 +67,12 @@ fn matrix(confusion: &[Vec<usize>], classes: &[String]) -> String {
         let mut cells = String::new();
         for (predicted, &rows) in counts.iter().enumerate() {
             let part = share(rows, total);
-            // Confusions are small shares: their root can be told apart by eye.
-            let (class, depth) = if actual == predicted { ("right", part) } else { ("", part.sqrt()) };
+            // Confusions are small shares: their root can be told apart by eye, and one row in many still shows.
+            let (class, depth) = match rows {
+                _ if actual == predicted => ("right", part),
+                0 => ("", 0.0),
+                _ => ("", 0.2 + 0.8 * part.sqrt()),
+            };
             let strong = if depth > 0.55 { " strong" } else { "" };
             let (depth, text) = (100.0 * depth, percent(part));
             let _ = write!(
@@ -195,7 +199,12 @@ fn mistakes(report: &Report<'_>, wrong: usize, worst: &[Mistake]) -> String {
         count(rows, &format!("{set} row"))
     );
     if worst.iter().any(|mistake| mistake.image.is_some()) {
-        return format!("{heading}{intro}<ul class=\"gallery\">{}</ul>\n", worst.iter().map(card).collect::<String>());
+        let legend = "<p class=\"note-text\">Below each image: actual → predicted class, and the probability that the \
+                      network gave its answer.</p>\n";
+        return format!(
+            "{heading}{intro}{legend}<ul class=\"gallery\">{}</ul>\n",
+            worst.iter().map(card).collect::<String>()
+        );
     }
     let heads: String =
         worst[0].columns.iter().map(|(name, _)| format!("<th scope=\"col\">{}</th>", label(name))).collect();
