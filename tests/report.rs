@@ -91,11 +91,13 @@ fn open(page: &Path, arguments: &[&str]) -> Result<(String, Vec<String>), Failed
 /// What a page must not do: complain, or ask for anything beside itself.
 fn faults(document: &str, console: &[String]) -> Vec<String> {
     let mut found: Vec<String> = console.to_vec();
-    for attribute in [" src=", " href=", " data=", " action=", " srcset="] {
-        for rest in document.split(attribute).skip(1) {
+    // Inside tags only: text of users may look like an attribute.
+    for tag in document.split('<').skip(1).filter_map(|rest| rest.split('>').next()) {
+        for attribute in [" src=", " href=", " data=", " action=", " srcset=", " onerror=", " onload="] {
+            let Some((_, rest)) = tag.split_once(attribute) else { continue };
             let value = rest.trim_start_matches(['"', '\'']);
-            if !(value.starts_with("data:") || value.starts_with('#')) {
-                found.push(format!("{attribute}{}", value.chars().take(60).collect::<String>()));
+            if attribute.starts_with(" on") || !(value.starts_with("data:") || value.starts_with('#')) {
+                found.push(tag.chars().take(80).collect());
             }
         }
     }
@@ -210,6 +212,7 @@ fn planted_faults() -> Result<(), Failed> {
         "<img src=\"https://example.invalid/x.png\">",
         "<link rel=\"stylesheet\" href=\"style.css\">",
         "<style>@import 'x.css';</style>",
+        "<p>fine</p><svg onload=\"go()\"></svg>",
     ];
     for (number, body) in planted.into_iter().enumerate() {
         let path = place.join(format!("{number}.html"));

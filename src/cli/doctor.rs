@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::plan::grouped;
 
 pub(super) const EXAMPLES: &str = "Examples:
-  wgrad doctor             tests every device; paste what it prints into a bug report
+  wgrad doctor             tests every device, for a bug report
   wgrad doctor > bug.md
   wgrad doctor --json      the same for programs";
 

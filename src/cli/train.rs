@@ -169,10 +169,6 @@ fn leave(
     shared: &Shared,
     is_new: bool,
 ) -> Result<()> {
-    let inner = folder.inner("events");
-    if is_new || !inner.path().join(events::FILE).exists() {
-        inner.write_all(&[(events::FILE, &events::to_bytes(&outcome.epochs, std::time::SystemTime::now()))])?;
-    }
     let environment = environment(project, outcome, shared);
     let page = page::html(project, outcome, verification, &environment);
     let texts = [
@@ -191,7 +187,15 @@ fn leave(
         files.push((checkpoint::FILE, checkpoint));
     }
     files.retain(|(name, _)| is_new || !folder.path().join(name).exists());
-    if files.is_empty() { Ok(()) } else { folder.write_all(&files) }
+    if !files.is_empty() {
+        folder.write_all(&files)?;
+    }
+    // After the others, so that a run that cannot be written leaves nothing.
+    let inner = folder.inner("events");
+    if is_new || !inner.path().join(events::FILE).exists() {
+        inner.write_all(&[(events::FILE, &events::to_bytes(&outcome.epochs, std::time::SystemTime::now()))])?;
+    }
+    Ok(())
 }
 
 /// What is said when the user, or the system, stopped a training.
