@@ -58,7 +58,7 @@ fn wgrad(folder: &Path, arguments: &[&str]) -> Result<(), Failed> {
 
 /// `WGRAD_CHROMIUM`, or what is installed.
 fn browser() -> Option<PathBuf> {
-    let named = std::env::var_os("WGRAD_CHROMIUM").map(PathBuf::from);
+    let named = std::env::var_os("WGRAD_CHROMIUM").filter(|name| !name.is_empty()).map(PathBuf::from);
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let installed = || {
         let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -114,10 +114,14 @@ fn check(page: &Path, charts: &[&str]) -> Result<String, Failed> {
         return Err(format!("{}: {faults:?}", page.display()).into());
     }
     for chart in charts {
-        let Some((_, rest)) = document.split_once(&format!("id=\"{chart}\"")) else {
+        let Some(at) = document.find(&format!("id=\"{chart}\"")) else {
             return Err(format!("{}: {chart} is not there", page.display()).into());
         };
-        let is_drawn = ["<svg", "<table", "<img"].iter().any(|what| rest.contains(what));
+        // Its element, to where the next chart begins.
+        let from = document[..at].rfind('<').unwrap_or(at);
+        let rest = &document[at + 4..];
+        let to = rest.find(" id=\"chart-").map_or(document.len(), |next| at + 4 + next);
+        let is_drawn = ["<svg", "<table", "<img"].iter().any(|what| document[from..to].contains(what));
         if !is_drawn {
             return Err(format!("{}: {chart} is empty", page.display()).into());
         }
