@@ -3,10 +3,13 @@
 mod bench;
 mod device;
 mod devices;
+mod doctor;
 mod eval;
 mod export;
 mod finished;
 mod flags;
+mod machine;
+mod page;
 mod parse;
 mod plan;
 mod predict;
@@ -75,6 +78,9 @@ enum Command {
     /// Lists the adapters of this machine
     #[command(before_help = devices::EXAMPLES)]
     Devices,
+    /// Tests every device of this machine and prints what a bug report needs
+    #[command(before_help = doctor::EXAMPLES)]
+    Doctor,
     /// Times training steps, CPU against GPU
     #[command(before_help = bench::EXAMPLES)]
     Bench(bench::Flags),
@@ -134,6 +140,7 @@ fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Re
         Some(Command::Verify(flags)) => verify::run(&flags, shared, overrides, printer),
         Some(Command::Plan(flags)) => plan::run(&flags, shared, overrides, printer),
         Some(Command::Devices) => devices::run(printer),
+        Some(Command::Doctor) => doctor::run(shared, printer),
         Some(Command::Bench(flags)) => bench::run(&flags, shared, printer, began),
     };
     done.map(|()| ExitCode::SUCCESS)

@@ -16,6 +16,7 @@ use crate::config;
 use crate::cpu::CpuExecutor;
 use crate::error::{Error, Result};
 use crate::plan::{DeviceInfo, Executor};
+use crate::report::{self, Evidence};
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::diagnosis::{Advice, diagnose};
 use crate::train::folder::Folder;
@@ -56,6 +57,8 @@ pub(super) struct Outcome {
     /// The last checkpoint's bytes, where one is wanted.
     pub checkpoint: Option<Vec<u8>>,
     pub advice: Vec<Advice>,
+    /// For report.html, where a run is left that was not interrupted.
+    pub evidence: Option<Evidence>,
 }
 
 /// How a training is run, beside what its configuration says.
@@ -219,7 +222,7 @@ impl<'a> Session<'a> {
         let model = weights::to_bytes(&self.project.plan, &trainer.model_weights()?, &description)?;
         let end = if let Stop::Ended(end) = stop { end } else { End::Interrupted };
         let advice = trainer.symptoms(end, &sets)?.map_or_else(Vec::new, |symptoms| diagnose(&symptoms));
-        Ok(Outcome {
+        let mut outcome = Outcome {
             stop,
             steps: trainer.steps(),
             best_epoch: trainer.best_epoch(),
@@ -230,7 +233,13 @@ impl<'a> Session<'a> {
             model,
             checkpoint,
             advice,
-        })
+            evidence: None,
+        };
+        // The last thing, since it spoils the trainer.
+        if self.saver.is_some() && !matches!(stop, Stop::Requested(_)) {
+            outcome.evidence = Some(report::gather(trainer, config, &self.project.data));
+        }
+        Ok(outcome)
     }
 }
 

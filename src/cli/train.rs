@@ -15,12 +15,14 @@ use super::project::Project;
 use super::resume::Resumed;
 use super::session::{OnDeviceLost, Outcome, Session, Stop, resume_command};
 use super::signals::{Request, Signals};
-use super::{trial, verify};
+use super::{page, trial, verify};
 use crate::error::Result;
+use crate::events;
 use crate::train::End;
 use crate::train::checkpoint;
 use crate::train::folder::{Folder, history_csv, pretty_json};
 use crate::train::metrics::Metrics;
+use crate::verify::Report;
 
 pub(super) const EXAMPLES: &str = "Examples:
   wgrad train digits
@@ -82,10 +84,10 @@ pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer
         Some(Resumed { folder, checkpoint }) => (folder, Some(checkpoint.state)),
         None => (flags.out.as_deref().map_or_else(|| Folder::claim_new(&project.data.name), Folder::claim)?, None),
     };
-    if flags.verify {
-        let report = project.verify()?;
+    let verification = flags.verify.then(|| project.verify()).transpose()?;
+    if let Some(report) = &verification {
         let adapter = project.device.info().adapter;
-        verify::show(&report, &adapter, printer);
+        verify::show(report, &adapter, printer);
         report.verdict(&adapter)?;
     }
     project.announce(printer);
@@ -102,7 +104,7 @@ pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer
     let outcome = session.run(state)?;
     // A finished run that is resumed has everything already, unless something was deleted.
     let is_new = began == 0 || outcome.steps > began;
-    leave(&project, &outcome, &folder, &shared, is_new)?;
+    leave(&project, &outcome, verification.as_ref(), &folder, &shared, is_new)?;
     if let Stop::Requested(request) = outcome.stop {
         return Ok(stopped(request, &outcome, &folder, printer));
     }
@@ -159,15 +161,25 @@ fn environment(project: &Project, outcome: &Outcome, shared: &Shared) -> Value {
 
 /// Writes the run's files, the checkpoint last: once it says that the run is finished, the others are there. Of a run
 /// that was finished before, only what is missing.
-fn leave(project: &Project, outcome: &Outcome, folder: &Folder, shared: &Shared, is_new: bool) -> Result<()> {
+fn leave(
+    project: &Project,
+    outcome: &Outcome,
+    verification: Option<&Report>,
+    folder: &Folder,
+    shared: &Shared,
+    is_new: bool,
+) -> Result<()> {
+    let environment = environment(project, outcome, shared);
+    let page = page::html(project, outcome, verification, &environment);
     let texts = [
         ("config.toml", project.config().to_toml()),
         ("history.csv", history_csv(&outcome.epochs)),
-        ("environment.json", pretty_json(&environment(project, outcome, shared))),
+        ("environment.json", pretty_json(&environment)),
     ];
     let metrics = pretty_json(&Value::Object(metrics(project, outcome)));
     let mut files: Vec<(&str, &[u8])> = texts.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
     files.push(("model.safetensors", &outcome.model));
+    files.extend(page.as_ref().map(|page| ("report.html", page.as_bytes())));
     if !matches!(outcome.stop, Stop::Requested(_)) {
         files.push(("metrics.json", metrics.as_bytes()));
     }
@@ -175,7 +187,15 @@ fn leave(project: &Project, outcome: &Outcome, folder: &Folder, shared: &Shared,
         files.push((checkpoint::FILE, checkpoint));
     }
     files.retain(|(name, _)| is_new || !folder.path().join(name).exists());
-    if files.is_empty() { Ok(()) } else { folder.write_all(&files) }
+    if !files.is_empty() {
+        folder.write_all(&files)?;
+    }
+    // After the others, so that a run that cannot be written leaves nothing.
+    let inner = folder.inner("events");
+    if is_new || !inner.path().join(events::FILE).exists() {
+        inner.write_all(&[(events::FILE, &events::to_bytes(&outcome.epochs, std::time::SystemTime::now()))])?;
+    }
+    Ok(())
 }
 
 /// What is said when the user, or the system, stopped a training.

@@ -68,6 +68,11 @@ impl Folder {
         &self.path
     }
 
+    /// A folder inside this one, for files that belong together.
+    pub fn inner(&self, name: &str) -> Folder {
+        Folder { path: self.path.join(name) }
+    }
+
     /// Writes files, all of them or none.
     ///
     /// # Errors

@@ -345,6 +345,16 @@ impl<'a> Trainer<'a> {
         Ok(Some(Evaluation { loss, metrics: truth.metrics(&predictions) }))
     }
 
+    /// The data rows of a set and the network's outputs for them, `[rows, outputs]`, in evaluation mode.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub fn outputs(&mut self, set: Set) -> Result<(Vec<u32>, Vec<f32>)> {
+        let places = self.places(set);
+        let rows = self.order[places.clone()].to_vec();
+        Ok((rows, if places.is_empty() { Vec::new() } else { self.predict(places)?.1 }))
+    }
+
     /// Trains on one batch and evaluates one of each set; their losses. For a trial: it leaves the weights changed.
     pub fn try_out(&mut self) -> Result<Vec<(Set, f64)>> {
         self.shuffle(0)?;

@@ -4,6 +4,7 @@
 mod place;
 
 mod commands;
+mod doctor;
 mod finished;
 mod flags;
 mod mistakes;
