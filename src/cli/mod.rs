@@ -75,6 +75,7 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(&Printer::before_flags(color), &Error::internal(error.to_string())),
     };
     let printer = Printer::new(&cli.shared);
+    parse::unknown_variables(&Cli::command()).iter().for_each(|warning| printer.warn(warning));
     match run(cli, &Overrides::new(&matches), &printer, began) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&printer, &error),

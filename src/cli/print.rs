@@ -57,6 +57,13 @@ impl Printer {
         }
     }
 
+    /// What may be a mistake, on stderr.
+    pub fn warn(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr(), "warning: {text}");
+        }
+    }
+
     pub fn error(&self, error: &Error) {
         let mut stderr = std::io::stderr();
         let label = if self.colors(&stderr) { "\x1b[1;31merror:\x1b[0m" } else { "error:" };

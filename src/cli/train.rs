@@ -50,11 +50,10 @@ pub(super) struct Outcome {
 }
 
 pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer: &Printer) -> Result<()> {
-    // Before any work is done: an unusable folder must not cost a training.
-    let claimed = flags.out.as_deref().map(Folder::claim).transpose()?;
     let project = Project::open(&flags.run, shared, overrides, None)?;
-    let folder = match claimed {
-        Some(folder) => folder,
+    // Mistakes in flags, run file and data come first; but an unusable folder must not cost a training.
+    let folder = match &flags.out {
+        Some(path) => Folder::claim(path)?,
         None => Folder::claim_new(&project.data.name)?,
     };
     if flags.verify {

@@ -12,7 +12,13 @@ use super::{Dataset, Features, idx};
 use crate::config::{self, Task};
 use crate::error::{Error, Result};
 
+/// Notes on single columns that are worth reading.
+const MOST_COLUMN_NOTES: usize = 20;
+
 /// Loads, splits, fits the preprocessing on the training rows, encodes.
+///
+/// # Errors
+/// [`Error::Data`] with the place in the file and what to do about it.
 pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
     let Some(source) = options.source.as_deref() else {
         return Err(Error::data("no data is named").at("data.source").remedy("name a file, a folder or `digits`"));
@@ -117,7 +123,8 @@ struct Ready {
 }
 
 fn finish(ready: Ready, targets: &[Column], options: &config::Data, place: target::Place<'_>) -> Result<Dataset> {
-    let Ready { head, features, inputs, rows, split, decision, notes } = ready;
+    let Ready { head, features, inputs, rows, split, decision, mut notes } = ready;
+    shorten(&mut notes);
     let Decision { task, classes } = decision;
     let codings: Vec<TargetCoding> = targets
         .iter()
@@ -250,6 +257,22 @@ fn fit_columns(
             .remedy("list the columns to use in `features`"));
     }
     Ok(codings)
+}
+
+/// Keeps the first notes on columns: nobody reads ten thousand.
+fn shorten(notes: &mut Vec<String>) {
+    let is_on_column = |note: &String| note.starts_with("column \"");
+    let count = notes.iter().filter(|note| is_on_column(note)).count();
+    if count <= MOST_COLUMN_NOTES {
+        return;
+    }
+    let mut left = MOST_COLUMN_NOTES;
+    notes.retain(|note| {
+        let kept = !is_on_column(note) || left > 0;
+        left = left.saturating_sub(usize::from(is_on_column(note)));
+        kept
+    });
+    notes.push(format!("{} more notes like these on other columns", count - MOST_COLUMN_NOTES));
 }
 
 fn note_repair(coding: &ColumnCoding, repair: &preprocessing::Repairs, rows: usize, notes: &mut Vec<String>) {
