@@ -83,7 +83,7 @@ pub(super) fn check_width(text: &str, delimiter: u8, place: &str) -> Result<()> 
             if fields > MOST_COLUMNS {
                 return Err(Error::data(format!("there are more than {MOST_COLUMNS} fields in this line"))
                     .at(format!("{place}:{line}:1"))
-                    .remedy("save fewer columns; rows go down, columns across"));
+                    .remedy("save fewer columns (is the table turned?)"));
             }
         }
     }

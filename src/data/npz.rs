@@ -56,7 +56,7 @@ fn check_shapes(x: &Array, y: Option<&Array>, place: &str) -> Result<()> {
     let columns = y.map_or(0, Array::columns).saturating_add(of_x);
     if columns > source::MOST_COLUMNS {
         let problem = format!("there are {columns} columns, {} are the most", source::MOST_COLUMNS);
-        return failed("x", problem, "save fewer columns; rows come first in an array's shape");
+        return failed("x", problem, "save fewer columns (rows come first in an array's shape)");
     }
     let Some(y) = y else { return Ok(()) };
     if !(1..=2).contains(&y.shape.len()) || y.columns() == 0 {
