@@ -80,6 +80,9 @@ impl<'a> Cells<'a> {
             return Ok(Values::Number(self.numbers()?));
         }
         let words = others + booleans;
+        if booleans == 0 && self.all_words_are_grouped() {
+            return Ok(Values::Number(self.strict_numbers(false)?));
+        }
         if numbers > words && self.meant_as_numbers(numbers, words) {
             // Fails at the first cell that is no number.
             return Ok(Values::Number(self.strict_numbers(false)?));
@@ -97,6 +100,12 @@ impl<'a> Cells<'a> {
         Ok(self.words())
     }
 
+    /// Whether all that is no number is one with its thousands parted. Groups with spaces may be telephone numbers.
+    fn all_words_are_grouped(&self) -> bool {
+        let words = || (0..self.rows).filter(|&row| self.kind(row) == Kind::Word).map(|row| (self.cell)(row));
+        words().all(|cell| is_grouped(cell) && !cell.contains(' '))
+    }
+
     /// Where the comma is the decimal mark a point may be one too, or it may part thousands: nobody can tell.
     fn check_decimal_marks(&self) -> Result<()> {
         let with = |mark: char| (0..self.rows).find(|&row| (self.cell)(row).contains(mark));
@@ -111,7 +120,7 @@ impl<'a> Cells<'a> {
     }
 
     fn note_rounding(&self, notes: &mut Vec<String>) {
-        let large = |row: &usize| matches!(self.kind(*row), Kind::Number(value) if value.abs() > EXACT_INTEGERS);
+        let large = |row: &usize| matches!(self.kind(*row), Kind::Number(value) if value.abs() >= EXACT_INTEGERS);
         let digits = |row: &usize| (self.cell)(*row).bytes().all(|byte| byte.is_ascii_digit() || b"+-".contains(&byte));
         if let Some(row) = (0..self.rows).find(|row| large(row) && digits(row)) {
             notes.push(format!(

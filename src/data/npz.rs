@@ -28,7 +28,7 @@ pub(super) fn read(file: File) -> Result<Content> {
     let Some(x) = array("x")? else {
         let found: Vec<&str> = members.iter().take(20).map(|m| m.name.trim_end_matches(".npy")).collect();
         return Err(Error::data("has no array `x`").at(&place).remedy(format!(
-            "write it with numpy.savez(file, x=…, y=…); it holds {}",
+            "write it with numpy.savez(file, x=…, y=…), it holds {}",
             if found.is_empty() { "nothing".into() } else { found.join(", ") }
         )));
     };

@@ -53,6 +53,11 @@ fn from_table(table: &dyn Tabular, raw: &Raw, options: &config::Data, seed: u64)
     let mut notes = table.notes();
     let mut frame = frame::read_frame(table, options, &mut notes)?;
     frame::settle_missing(&mut frame, options.missing, &mut notes)?;
+    if frame.rows() == 1 {
+        return Err(Error::data("there is one row only")
+            .at(table.file())
+            .remedy("add rows, to train on and to test with"));
+    }
     let place = |row: usize, number: usize| frame.place_of_target(row, number);
     let decision = target::decide(&frame.targets, options.task, table.file(), &place, &mut notes)?;
     let split = split_rows(frame.rows(), &frame.targets, &decision, None, options, seed, &place, &mut notes)?;
@@ -188,10 +193,18 @@ fn split_rows(
         }
     }
     if let Some(classes) = classes {
-        let mut trained = vec![false; decision.classes.len()];
-        split.train.iter().for_each(|&row| trained[classes[row as usize] as usize] = true);
-        for (class, _) in decision.classes.iter().zip(trained).filter(|(_, trained)| !trained) {
-            notes.push(format!("class \"{class}\" has no training row; override with a larger training share"));
+        let count = |rows: &mut dyn Iterator<Item = u32>| {
+            let mut counts = vec![0_usize; decision.classes.len()];
+            rows.for_each(|row| counts[classes[row as usize] as usize] += 1);
+            counts
+        };
+        let (all, trained) = (count(&mut (0..rows as u32)), count(&mut split.train.iter().copied()));
+        for ((class, all), trained) in decision.classes.iter().zip(all).zip(trained) {
+            if all == 1 {
+                notes.push(format!("class \"{class}\" has one row only; override by adding rows of it"));
+            } else if trained == 0 {
+                notes.push(format!("class \"{class}\" has no training row; override with a larger training share"));
+            }
         }
     }
     Ok(split)

@@ -299,7 +299,10 @@ fn what_would_fill_the_memory_is_refused_within_256_mib() {
         let said = String::from_utf8_lossy(&output.stderr);
         let shown: String = said.chars().take(300).collect();
         println!("{}: {:.2} s, {shown}", bomb.name, seconds.as_secs_f64());
-        let sentence = said.starts_with("error: ") && said.len() < 2000 && said.lines().count() == 1 && said.matches("; ").count() == 1;
+        let sentence = said.starts_with("error: ")
+            && said.len() < 2000
+            && said.lines().count() == 1
+            && said.matches("; ").count() == 1;
         if output.status.code() != Some(bomb.code) || !sentence || !said.contains(bomb.answer) {
             wrong.push(format!("{}: {:?}, {} bytes: {shown}", bomb.name, output.status, said.len()));
         }

@@ -1,5 +1,7 @@
 //! Files of every format as other programs write them, made in memory.
 
+#![allow(dead_code, reason = "each test uses some of them")]
+
 use std::io::Write;
 
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
