@@ -230,7 +230,7 @@ fn layers_are_held_to_their_types() {
             (
                 "[model]\nlayers = [\"dense\"]",
                 "run.toml:2:11: model.layers[0] must be a table such as { type = \"dense\", units = 64 }, not the text \
-                 \"dense\"",
+                 \"dense\"; correct it, or leave the list out for its default",
             ),
             (
                 "[[model.layers]]\ntype = \"dropout\"\n\n[[model.layers]]\ntype = \"dense\"",
