@@ -6,7 +6,7 @@ use libtest_mimic::Failed;
 use wgrad::gpu::Device;
 use wgrad::ops::Access;
 use wgrad::plan::{Phase, Plan, Role};
-use wgrad::verify::{self, Comparison, Report};
+use wgrad::verify::{self, Report};
 
 use crate::device::Test;
 use crate::subject::{Each, On, Subject, as_bytes, binary, classes, ensure, regression, split};
