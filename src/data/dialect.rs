@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 /// Characters of a column's name; more are a quote left open or another kind of file.
 const LONGEST_NAME: usize = 1000;
 
+/// Bytes at the start of a file that tell what separates its fields.
+const GUESSED_FROM: usize = 1 << 20;
+
 /// Checks the encoding and cuts a byte order mark off.
 pub(super) fn utf8(bytes: Vec<u8>, place: &str) -> Result<String> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
@@ -31,19 +34,24 @@ pub(super) fn utf8(bytes: Vec<u8>, place: &str) -> Result<String> {
 
 /// `file:line:column` of what follows `before`, lines and characters counted from 1, as an editor counts them.
 pub(super) fn position(file: &str, before: &[u8]) -> String {
-    // A line ends with \n, \r\n, or, on an old Macintosh, \r.
-    let is_end = |at: usize| {
-        before[at] == b'\n' || (before[at] == b'\r' && before.get(at + 1).is_some_and(|&next| next != b'\n'))
-    };
-    let line_start = (0..before.len()).rev().find(|&at| is_end(at)).map_or(0, |end| end + 1);
-    let line = (0..before.len()).filter(|&at| is_end(at)).count() + 1;
+    let (mut line, mut line_start) = (1, 0);
+    for (at, &byte) in before.iter().enumerate() {
+        // A line ends with \n, \r\n, or, on an old Macintosh, \r.
+        if byte == b'\n' || (byte == b'\r' && before.get(at + 1).is_some_and(|&next| next != b'\n')) {
+            (line, line_start) = (line + 1, at + 1);
+        }
+    }
     let column = before[line_start..].iter().filter(|&&byte| byte & 0xc0 != 0x80).count() + 1;
     format!("{file}:{line}:{column}")
 }
 
 /// What separates the fields: the first of these that the header has as often as the line below, or has at all.
 pub(super) fn guess_delimiter(text: &str, notes: &mut Vec<String>) -> u8 {
-    let mut lines = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
+    let mut end = text.len().min(GUESSED_FROM);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut lines = text[..end].split(['\n', '\r']).filter(|line| !line.trim().is_empty());
     let (header, below) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let all = [(b',', ""), (b';', "`;` and a decimal comma is read as a point"), (b'\t', "tabs"), (b'|', "`|`")];
     let within = |delimiter: u8| (unquoted(header, delimiter), unquoted(below, delimiter));
