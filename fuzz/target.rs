@@ -12,7 +12,7 @@ pub fn read(name: &str, bytes: &[u8]) {
         let format = FORMATS.iter().find(|format| format.name == name).expect("a row of the table");
         let place = std::env::temp_dir().join(format!("wgrad-fuzz-{}", std::process::id()));
         std::fs::create_dir_all(&place).expect("a temporary folder can be made");
-        // libFuzzer starts from these where the corpus is empty: SEEDS names the folder to write them to.
+        // libFuzzer starts from these: SEEDS names the folder to write them to.
         if let Some(folder) = std::env::var_os("SEEDS") {
             for (number, seed) in (format.seeds)().iter().enumerate() {
                 let path = PathBuf::from(&folder).join(format!("seed-{number}"));
@@ -23,7 +23,12 @@ pub fn read(name: &str, bytes: &[u8]) {
     });
     // The number chooses among options: the bytes decide it, so that an input means the same every time.
     let number = bytes.iter().fold(0_u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    if let Err(error) = (format.read)(place, bytes, number % 48) {
+    judge(format, (format.read)(place, bytes, number % 48));
+}
+
+/// Panics, which libFuzzer takes for a finding, where an error is not in the form that the format promises.
+pub fn judge(format: &Format, answer: wgrad::Result<()>) {
+    if let Err(error) = answer {
         assert_eq!(error.exit_code(), format.exit_code, "{error}");
         assert!(error.fault().place.is_some() && error.fault().remedy.is_some(), "{error}");
     }

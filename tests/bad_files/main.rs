@@ -9,6 +9,8 @@ mod harness;
 mod memory;
 mod mutation;
 mod planted;
+#[path = "../../fuzz/target.rs"]
+mod target;
 
 use std::time::Duration;
 
@@ -54,3 +56,24 @@ survives!(
     damaged_run_files_are_read_or_refused "toml",
     damaged_weights_are_read_or_refused "safetensors"
 );
+
+/// The fuzz targets are built by hand and in CI only; what they share with each other is built and run here.
+#[test]
+fn every_format_has_a_fuzz_target_and_the_targets_read_good_and_bad_files() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let read =
+        |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let (manifest, script) = (read("Cargo.toml"), read("run.sh"));
+    for format in FORMATS {
+        let stem = format.name.replace(' ', "_");
+        let target = read(&format!("fuzz_targets/{stem}.rs"));
+        assert!(target.contains(&format!("target::read(\"{}\", bytes)", format.name)), "{target}");
+        assert!(manifest.contains(&format!("name = \"{stem}\"")) && script.contains(&stem), "{stem}");
+    }
+    let toml = FORMATS.iter().find(|format| format.name == "toml").expect("a row of the table");
+    (toml.seeds)().iter().for_each(|seed| target::read("toml", seed));
+    target::read("toml", b"[train]\nepochs = none");
+    // A reader that answers with another exit code than its format's is a finding.
+    let found = std::panic::catch_unwind(|| target::judge(toml, Err(wgrad::Error::internal("x").at("x").remedy("x"))));
+    assert!(found.is_err());
+}
