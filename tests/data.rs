@@ -1,13 +1,15 @@
 //! Data sets from files: every format, plain and gzipped, real tables where they are at hand, and damaged ones.
 
+#[path = "support/files.rs"]
+mod files;
+
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use wgrad::config::{Column, Data, Missing, Target, Task};
 use wgrad::data::{self, Coding, Dataset, Features, Inputs, Preprocessing};
+
+use files::{gzip, idx, npy, npz};
 
 /// A folder that goes when the test ends.
 struct Folder(PathBuf);
@@ -64,12 +66,6 @@ fn failure(options: &Data) -> String {
     error.to_string()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    packed.write_all(bytes).unwrap();
-    packed.finish().unwrap()
-}
-
 fn floats(dataset: &Dataset) -> &[f32] {
     match &dataset.features {
         Features::F32 { values, .. } => values,
@@ -80,65 +76,6 @@ fn floats(dataset: &Dataset) -> &[f32] {
 fn shared(path: &str) -> Option<String> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(path);
     path.exists().then(|| path.to_str().unwrap().to_string())
-}
-
-/// An IDX file: sizes, then bytes.
-fn idx(magic: u32, sizes: &[u32], body: &[u8]) -> Vec<u8> {
-    [magic].into_iter().chain(sizes.iter().copied()).flat_map(u32::to_be_bytes).chain(body.iter().copied()).collect()
-}
-
-fn npy(descr: &str, shape: &str, body: &[u8]) -> Vec<u8> {
-    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(body);
-    bytes
-}
-
-/// A ZIP archive as numpy.savez (stored) or savez_compressed (deflated) writes it, zip64 extra field included.
-fn npz(members: &[(&str, Vec<u8>)], deflated: bool) -> Vec<u8> {
-    let (mut file, mut directory) = (Vec::new(), Vec::new());
-    for (name, bytes) in members {
-        let mut crc = flate2::Crc::new();
-        crc.update(bytes);
-        let packed = if deflated {
-            let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
-            packed.write_all(bytes).unwrap();
-            packed.finish().unwrap()
-        } else {
-            bytes.clone()
-        };
-        let offset = file.len() as u32;
-        let mut common = vec![45, 0, 0, 0, if deflated { 8 } else { 0 }, 0, 0, 0, 0, 0];
-        common.extend(crc.sum().to_le_bytes());
-        let sizes = [packed.len() as u32, bytes.len() as u32].map(u32::to_le_bytes).concat();
-        file.extend(b"PK\x03\x04");
-        file.extend(&common);
-        file.extend([0xff; 8]);
-        file.extend((name.len() as u16).to_le_bytes());
-        file.extend(20_u16.to_le_bytes());
-        file.extend(name.as_bytes());
-        file.extend([1, 0, 16, 0]);
-        file.extend((bytes.len() as u64).to_le_bytes());
-        file.extend((packed.len() as u64).to_le_bytes());
-        file.extend(packed);
-        directory.extend(b"PK\x01\x02\x2d\x03");
-        directory.extend(common);
-        directory.extend(sizes);
-        directory.extend((name.len() as u16).to_le_bytes());
-        directory.extend([0; 12]);
-        directory.extend(offset.to_le_bytes());
-        directory.extend(name.as_bytes());
-    }
-    let start = file.len() as u32;
-    file.extend(&directory);
-    file.extend(b"PK\x05\x06\0\0\0\0");
-    file.extend([(members.len() as u16).to_le_bytes(); 2].concat());
-    file.extend((directory.len() as u32).to_le_bytes());
-    file.extend(start.to_le_bytes());
-    file.extend([0, 0]);
-    file
 }
 
 fn f32_bytes(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
@@ -487,72 +424,4 @@ fn one_seed_gives_one_data_set_and_the_checksum_is_of_the_file() {
     assert_eq!(one.checksum.len(), 64);
     folder.write("t.csv", format!("a,y\n{text}\n"));
     assert_ne!(load(&options(&path)).checksum, one.checksum);
-}
-
-/// Loads what may be anything; when it is accepted, it must be whole.
-fn survive(source: &str, seed: u64) -> bool {
-    let Ok(dataset) = data::load(&options(source), seed) else { return false };
-    assert_eq!(dataset.targets.len(), dataset.rows * dataset.target_columns());
-    assert!(dataset.targets.iter().all(|value| value.is_finite()));
-    if let Features::F32 { values, columns } = &dataset.features {
-        assert_eq!(values.len(), dataset.rows * columns);
-        assert!(values.iter().all(|value| value.is_finite()));
-    }
-    let applied = dataset.preprocessing.apply(source, true).unwrap();
-    assert_eq!(applied.targets.map(|targets| targets.len()), Some(applied.rows * dataset.target_columns()));
-    true
-}
-
-/// Changes, cuts, doubles and inserts bytes at random, and counts what was still accepted.
-fn mutate(name: &str, file: &str, original: &[u8], alphabet: &[u8], rounds: u64) {
-    let folder = Folder::new(name);
-    let mut accepted = 0;
-    for seed in 0..rounds {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let mut bytes = original.to_vec();
-        for _ in 0..=random.next_u32() % 3 {
-            let at = random.next_u32() as usize % bytes.len().max(1);
-            let letter = match random.next_u32() % 2 {
-                0 => alphabet[random.next_u32() as usize % alphabet.len()],
-                _ => random.next_u32() as u8,
-            };
-            match random.next_u32() % 8 {
-                0 => bytes.truncate(at),
-                1 => bytes.insert(at.min(bytes.len()), letter),
-                2 => drop(bytes.drain(at..(at + 3).min(bytes.len()))),
-                3 => bytes.extend_from_within(at..),
-                _ => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = letter),
-            }
-        }
-        let path = folder.write(file, &bytes);
-        let source = if file.contains("idx") { folder.path() } else { path };
-        if file.contains("idx") && seed == 0 {
-            folder.write("train-labels-idx1-ubyte", idx(0x0801, &[6], &[0, 1, 0, 1, 0, 1]));
-        }
-        accepted += u64::from(survive(&source, seed));
-    }
-    assert!(accepted > 0 && accepted < rounds, "{accepted} of {rounds} were accepted: nothing was tried");
-}
-
-#[test]
-fn damaged_tables_never_panic() {
-    let text = "a,b,c,y\n1,x,true,0\n2,\"y, z\",false,1\n,x,true,0\n4.5,w,,1\n5,x,true,0\n1e3,y,false,1\n";
-    mutate("fuzz-csv", "t.csv", text.as_bytes(), b"\",;\n\r\t 0-.einfNA\xef\xbb\xbf\xff", 4000);
-    mutate("fuzz-gz", "t.csv.gz", &gzip(text.as_bytes()), b"\0\x1f\x8b\xff", 1000);
-}
-
-#[test]
-fn damaged_idx_files_never_panic() {
-    let body: Vec<u8> = (0..24).collect();
-    mutate("fuzz-idx", "train-images-idx3-ubyte", &idx(0x0803, &[6, 2, 2], &body), b"\0\x01\x03\x08\xff", 2000);
-}
-
-#[test]
-fn damaged_archives_never_panic() {
-    let x = npy("<f8", "(6, 2)", &(0..12).flat_map(|i| f64::from(i * i).to_le_bytes()).collect::<Vec<_>>());
-    let y = npy("<i4", "(6,)", &(0..6).flat_map(|i| (i % 2_i32).to_le_bytes()).collect::<Vec<_>>());
-    for deflated in [false, true] {
-        let archive = npz(&[("x.npy", x.clone()), ("y.npy", y.clone())], deflated);
-        mutate(&format!("fuzz-npz-{deflated}"), "t.npz", &archive, b"\0\x01PK\x05\x06<f8,()'\xff", 2500);
-    }
 }

@@ -58,3 +58,6 @@ step cargo fmt --all --check
 step cargo clippy --release --all-targets -- --deny warnings
 step cargo test --release
 RUSTDOCFLAGS="--deny warnings" step cargo doc --release --no-deps --quiet
+
+# Advisories need the network. Licences, sources and bans are in tests/supply_chain.rs as well.
+if command -v cargo-deny >/dev/null; then step cargo deny --all-features check; fi

@@ -13,7 +13,10 @@ use std::process::{Command, Stdio};
 use libtest_mimic::{Arguments, Failed, Trial};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
-use wgrad::gpu::layout_of;
+use wgrad::config::{Config, Task};
+use wgrad::gpu::{grid, layout_of};
+use wgrad::layers::{self, DataShape};
+use wgrad::ops::input::Encoding;
 use wgrad::ops::{Access, Batch, Class, Op};
 use wgrad::plan::MAX_BINDINGS;
 
@@ -89,7 +92,8 @@ fn fits_its_op(shader: &Shader) -> Result<(), Failed> {
     ensure(layout.bindings.len() == arguments.len(), || {
         format!("{name}: {} bindings, {} arguments", layout.bindings.len(), arguments.len())
     })?;
-    ensure(arguments.len() <= MAX_BINDINGS, || format!("{name}: {} bindings", arguments.len()))?;
+    // WebGPU's default, which the smallest devices have.
+    ensure(arguments.len() <= MAX_BINDINGS.min(8), || format!("{name}: {} bindings", arguments.len()))?;
     for ((binding, access), argument) in layout.bindings.iter().zip(&arguments) {
         let (shader_writes, op_writes) = (*access != Access::Read, argument.access != Access::Read);
         ensure(shader_writes == op_writes, || {
@@ -172,6 +176,55 @@ fn spirv_val_refuses_a_broken_module() -> Result<(), Failed> {
     ensure(accepted(&bytes).is_err(), || "a function without an end was accepted".to_owned())
 }
 
+/// Data sets and networks at the ends of what a binding of 2 GiB holds: rows, features, units, batch size.
+const HUGE: [(usize, usize, usize, usize); 5] = [
+    (100_000_000, 4, 4, 100_000_000),
+    (134_000_000, 1, 1, 134_000_000),
+    (4_000_000, 100, 128, 4_000_000),
+    (2_000, 4_096, 131_000, 2_000),
+    (100_000, 200_000, 2_000, 64),
+];
+
+/// The largest grids of a plan, found without a device: for every class of device, every step of the largest batch.
+fn no_dispatch_is_beyond_65535_workgroups_a_dimension() -> Result<(), Failed> {
+    let (mut largest, mut folded) = (0, 0);
+    for (rows, features, units, batch_size) in HUGE {
+        let run = format!(
+            "model.layers = [{{ type = \"dense\", units = {units}, activation = \"tanh\" }}, {{ type = \"batch_norm\" }},
+                {{ type = \"dropout\", rate = 0.5 }}, {{ type = \"dense\" }}]
+             regularization.clip_norm = 1.0
+             train.batch_size = {batch_size}"
+        );
+        let config: Config = toml::from_str(&run).map_err(|error| error.to_string())?;
+        let shape = DataShape {
+            rows,
+            features,
+            encoding: Encoding::F32,
+            task: Task::Regression,
+            target_columns: 1,
+            outputs: 1,
+            train_rows: rows,
+            largest_set: rows,
+        };
+        let plan =
+            layers::compile(&config, shape, (1 << 31) - 256).map_err(|(_, error)| format!("{units}: {error}"))?;
+        for class in [Class::Software, Class::SoftwareLanes, Class::Hardware] {
+            for (steps, count) in [(&plan.train, plan.batch_size), (&plan.evaluate, plan.evaluation_batch_size)] {
+                for step in steps {
+                    let layout = layout_of(&step.op.sources(class).join("\n"))?;
+                    let groups = step.op.workgroups(&Batch { count: count as u32, ..BATCH }, layout.tile);
+                    let (x, y) = grid(groups).ok_or_else(|| format!("{}: {groups} workgroups", step.label))?;
+                    let covered = u64::from(x) * u64::from(y) >= groups && x.max(y) <= 65_535;
+                    ensure(covered, || format!("{}: {groups} workgroups as {x} × {y}", step.label))?;
+                    (largest, folded) = (groups.max(largest), folded + usize::from(y > 1));
+                }
+            }
+        }
+    }
+    // Shapes that never need a second dimension would prove nothing.
+    ensure(largest > 1_000_000 && folded > 10, || format!("at most {largest} workgroups, {folded} grids folded"))
+}
+
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(2));
@@ -184,6 +237,8 @@ fn main() {
         on_each("every_shader_can_be_written_as_hlsl", hlsl_takes_it),
         on_each("every_shader_can_be_written_as_spirv", |shader| spirv(shader).map(|_| ())),
     ];
+    let name = "no_dispatch_is_beyond_65535_workgroups_a_dimension";
+    trials.push(Trial::test(name, no_dispatch_is_beyond_65535_workgroups_a_dimension));
     let missing = (Command::new("spirv-val").arg("--version").output().err())
         .map(|error| format!("spirv-val does not run ({error}); install spirv-tools"));
     trials

@@ -101,6 +101,7 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(&Printer::before_flags(color), &Error::internal(error.to_string())),
     };
     let printer = Printer::new(&cli.shared);
+    parse::unknown_variables(&Cli::command()).iter().for_each(|warning| printer.caution(warning));
     std::panic::set_hook(Box::new(note_panic));
     let ended = catch_unwind(AssertUnwindSafe(|| run(cli, &Overrides::new(&matches), &printer, began)));
     match ended.unwrap_or_else(|_| Err(defect())) {

@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
 
 use super::flags::Color;
-use crate::error::Error;
+use crate::error::{Error, suggestion};
 
 /// What a command line can be besides good.
 pub(super) enum Refusal {
@@ -51,6 +51,30 @@ fn without_empty_variables(command: Command) -> Command {
         if empty { argument.env(Resettable::Reset) } else { argument }
     };
     command.mut_args(drop_empty).mut_subcommands(without_empty_variables)
+}
+
+/// Variables of the tests, which the program leaves alone.
+const OTHER_VARIABLES: [&str; 1] = ["WGRAD_REQUIRE_GPU"];
+
+/// A sentence for each variable of the environment that looks like one of wgrad's and is none.
+pub(super) fn unknown_variables(command: &Command) -> Vec<String> {
+    let mut known: Vec<String> = OTHER_VARIABLES.map(str::to_owned).to_vec();
+    for command in std::iter::once(command).chain(command.get_subcommands()) {
+        let names = command.get_arguments().filter_map(|argument| argument.get_env());
+        known.extend(names.map(|name| name.to_string_lossy().into_owned()));
+    }
+    let mut unknown: Vec<String> = std::env::vars_os()
+        .map(|(name, _)| name.to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("WGRAD_") && !known.contains(name))
+        .map(|name| match suggestion(&name, known.iter().map(String::as_str)) {
+            Some(near) => format!("{name}: there is no such variable, it is ignored; did you mean {near}?"),
+            None => {
+                format!("{name}: there is no such variable, it is ignored; each flag has one, as WGRAD_LR for --lr")
+            }
+        })
+        .collect();
+    unknown.sort();
+    unknown
 }
 
 fn sentence(error: &clap::Error, arguments: &[OsString]) -> Error {

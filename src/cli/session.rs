@@ -102,6 +102,13 @@ impl<'a> Session<'a> {
     pub fn run(mut self, state: Option<State>) -> Result<Outcome> {
         let project = self.project;
         let mut trainer = self.trainer(project.device.executor(project.plan.clone())?, state)?;
+        // Only now: until all is checked, an error is the only thing worth reading.
+        project.announce(self.printer);
+        if let (Some(saver), Some(_)) = (&self.saver, trainer.good_state()) {
+            let (done, all) = (trainer.history().len(), project.config().train.epochs);
+            let s = if all == 1 { "" } else { "s" };
+            self.printer.say(format!("resuming {} after {done} of {all} epoch{s}", saver.folder.path().display()));
+        }
         if let Some(saver) = &mut self.saver {
             // A folder that holds a checkpoint already needs no first one.
             saver.last = trainer.good_state().map(|_| Instant::now());

@@ -21,7 +21,6 @@ pub(super) fn run(shared: &Shared, printer: &Printer, began: Instant) -> Result<
     let flags = RunFlags::of("digits");
     let overrides = super::flags::Overrides::none();
     let project = Project::open(&flags, shared, &overrides, None)?;
-    project.announce(printer);
     let outcome = Session::new(&project, printer, Told::TenthEpochs).run(None)?;
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
         printer.say(train::verdict(set.name(), *loss, metrics, baseline));

@@ -90,12 +90,6 @@ pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer
         verify::show(report, &adapter, printer);
         report.verdict(&adapter)?;
     }
-    project.announce(printer);
-    if let Some(state) = &state {
-        let (epochs, all) = (state.epochs.len(), project.config().train.epochs);
-        let s = if all == 1 { "" } else { "s" };
-        printer.say(format!("resuming {} after {epochs} of {all} epoch{s}", folder.path().display()));
-    }
     let began = state.as_ref().map_or(0, |state| state.step);
     let session = Session::new(&project, printer, Told::EveryEpoch)
         .saving(&folder, &shared.device)

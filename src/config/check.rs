@@ -224,7 +224,9 @@ fn remedy(value: &Value, kind: &Kind, key: &Key) -> Option<String> {
 fn example(kind: &Kind, key: &Key) -> Option<String> {
     let name = match key.0.last() {
         Some(Step::Key(name)) => name.as_str(),
-        _ => return None,
+        Some(Step::Index(_)) if matches!(kind, Kind::Column) => return Some("for example \"area\", or 2".into()),
+        Some(Step::Index(_)) => return Some("correct it, or leave the list out for its default".into()),
+        None => return None,
     };
     let required = LAYER_TYPES.iter().filter_map(|kind| kind.required).find(|(field, _)| *field == name);
     match (kind, required) {

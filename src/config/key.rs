@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+/// Deeper keys exist nowhere, and would be walked to by recursion.
+const MOST_STEPS: usize = 32;
+
 /// One step into a table or a list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
@@ -40,16 +43,22 @@ impl Key {
     }
 
     /// Reads `model.layers[0].units`, `model.layers.0.units` or `search."optimizer.learning_rate"`.
-    /// `None` for anything else, such as an empty name.
+    /// `None` for anything else, such as an empty name or more steps than any key has.
     pub fn parse(text: &str) -> Option<Key> {
         let mut steps = Vec::new();
         let mut rest = text.trim();
         loop {
+            if steps.len() > MOST_STEPS {
+                return None;
+            }
             let (step, after) = name(rest)?;
             steps.push(step);
             rest = after;
             while let Some(inside) = rest.strip_prefix('[') {
                 let (index, after) = inside.split_once(']')?;
+                if steps.len() > MOST_STEPS {
+                    return None;
+                }
                 steps.push(Step::Index(index.trim().parse().ok()?));
                 rest = after;
             }

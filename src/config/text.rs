@@ -32,7 +32,8 @@ pub(super) fn parse_value(text: &str, key: &Key) -> Result<Value, Fault> {
 }
 
 fn syntax(error: &toml::de::Error) -> Fault {
-    let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    // One semicolon parts a problem from its remedy.
+    let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ").replace("; ", ", ");
     Fault::Syntax(error.span().map(|span| span.start), message)
 }
 

@@ -5,8 +5,12 @@ use std::collections::{HashMap, HashSet};
 use super::table::Values;
 use crate::error::{Error, Result};
 
-/// Cells that mean "nothing here", in lower case.
-const MISSING_WORDS: [&str; 9] = ["", "na", "nan", "n/a", "null", "none", "?", "-", "<na>"];
+/// Cells that mean "nothing here", in lower case: what pandas, R, SAS, SQL and spreadsheets write.
+const MISSING_WORDS: [&str; 15] =
+    ["", "na", "nan", "n/a", "null", "none", "?", "-", "<na>", "#n/a", "#na", ".", "--", "1.#ind", "1.#qnan"];
+
+/// Integers beyond this one are not all f64 numbers.
+const EXACT_INTEGERS: f64 = (1_u64 << 53) as f64;
 
 /// A mixed column with more different numbers than this was meant to be numbers.
 const FEW_NUMBERS: usize = 20;
@@ -71,9 +75,14 @@ impl<'a> Cells<'a> {
             }
         }
         if others == 0 && (booleans == 0 || (numbers == 0 && !keep_words)) {
+            self.check_decimal_marks()?;
+            self.note_rounding(notes);
             return Ok(Values::Number(self.numbers()?));
         }
         let words = others + booleans;
+        if booleans == 0 && self.all_words_are_grouped() {
+            return Ok(Values::Number(self.strict_numbers(false)?));
+        }
         if numbers > words && self.meant_as_numbers(numbers, words) {
             // Fails at the first cell that is no number.
             return Ok(Values::Number(self.strict_numbers(false)?));
@@ -89,6 +98,38 @@ impl<'a> Cells<'a> {
             ));
         }
         Ok(self.words())
+    }
+
+    /// Whether all that is no number is one with its thousands parted. Groups with spaces may be telephone numbers.
+    fn all_words_are_grouped(&self) -> bool {
+        let words = || (0..self.rows).filter(|&row| self.kind(row) == Kind::Word).map(|row| (self.cell)(row));
+        words().all(|cell| is_grouped(cell) && !cell.contains(' '))
+    }
+
+    /// Where the comma is the decimal mark a point may be one too, or it may part thousands: nobody can tell.
+    fn check_decimal_marks(&self) -> Result<()> {
+        let with = |mark: char| (0..self.rows).find(|&row| (self.cell)(row).contains(mark));
+        match (with(','), with('.')) {
+            (Some(_), Some(row)) if self.decimal_comma && !is_missing((self.cell)(row)) => {
+                Err(Error::data(format!("column \"{}\" has both decimal commas and points", self.name))
+                    .at((self.place)(row))
+                    .remedy("write all numbers with a decimal point and without marks between thousands"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note_rounding(&self, notes: &mut Vec<String>) {
+        let large = |row: &usize| matches!(self.kind(*row), Kind::Number(value) if value.abs() >= EXACT_INTEGERS);
+        let digits = |row: &usize| (self.cell)(*row).bytes().all(|byte| byte.is_ascii_digit() || b"+-".contains(&byte));
+        if let Some(row) = (0..self.rows).find(|row| large(row) && digits(row)) {
+            notes.push(format!(
+                "column \"{}\": integers beyond 2^53 are rounded (the first: {}); override by making them words, if they \
+                 are names",
+                self.name,
+                (self.place)(row)
+            ));
+        }
     }
 
     fn first(&self, is: impl Fn(Kind) -> bool) -> usize {
@@ -135,15 +176,30 @@ impl<'a> Cells<'a> {
                 .at((self.place)(row))
                 .remedy("write a finite number, or leave the cell empty for a missing value");
         }
-        Error::data(format!("\"{cell}\" in column \"{name}\" is not a number"))
-            .at((self.place)(row))
-            .remedy("correct it, leave the cell empty for a missing value, or list the column in `ignore`")
+        let error = Error::data(format!("\"{cell}\" in column \"{name}\" is not a number")).at((self.place)(row));
+        if is_grouped((self.cell)(row)) {
+            return error.remedy("write it without the marks between thousands");
+        }
+        error.remedy("correct it, leave the cell empty for a missing value, or list the column in `ignore`")
     }
 
     /// All cells as words.
     pub fn words(&self) -> Values {
         Values::text((0..self.rows).map(|row| Some((self.cell)(row)).filter(|cell| !is_missing(cell))))
     }
+}
+
+/// Whether the cell is a number whose thousands are parted, such as 1,234,567.8 or 1 234.
+fn is_grouped(cell: &str) -> bool {
+    let (whole, rest) = cell.split_once('.').unwrap_or((cell, ""));
+    let groups: Vec<&str> =
+        whole.trim_start_matches(['-', '+']).split([',', ' ', '\'', '\u{a0}', '\u{202f}']).collect();
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    groups.len() > 1
+        && (1..=3).contains(&groups[0].len())
+        && groups[1..].iter().all(|group| group.len() == 3)
+        && groups.iter().all(|group| digits(group))
+        && digits(rest)
 }
 
 /// A cell short enough for a message.

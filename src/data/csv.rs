@@ -1,6 +1,7 @@
 //! CSV and TSV text: a header row, then one row a line. Knows places in the file, not what the columns are for.
 
 use super::cells;
+use super::dialect::{self, FirstLine};
 use super::source::{Content, File};
 use super::table::{Column, Tabular, Values};
 use crate::error::{Error, Result};
@@ -11,6 +12,8 @@ pub(super) struct Sheet {
     text: String,
     delimiter: u8,
     names: Vec<String>,
+    /// Fields of each line: the names, and the empty ones that trailing delimiters make.
+    width: usize,
     /// All cells behind each other, row by row, unquoted; cell i ends at `ends[i]`.
     cells: String,
     ends: Vec<usize>,
@@ -26,14 +29,16 @@ pub(super) fn read(file: File, delimiter: Option<u8>) -> Result<Content> {
 impl Sheet {
     pub fn parse(file: File, delimiter: Option<u8>) -> Result<Self> {
         let File { place, bytes } = file;
-        let text = utf8(bytes, &place)?;
+        let text = dialect::utf8(bytes, &place)?;
         let mut notes = Vec::new();
-        let delimiter = delimiter.unwrap_or_else(|| guess_delimiter(&text, &mut notes));
+        let delimiter = delimiter.unwrap_or_else(|| dialect::guess_delimiter(&text, &mut notes));
+        dialect::check_width(&text, delimiter, &place)?;
         let mut sheet = Sheet {
             file: place,
             text,
             delimiter,
             names: Vec::new(),
+            width: 0,
             cells: String::new(),
             ends: Vec::new(),
             starts: Vec::new(),
@@ -52,8 +57,9 @@ impl Sheet {
             .from_reader(text.as_bytes());
         let mut record = ::csv::StringRecord::new();
         let mut header_at = None;
+        let mut start = 0;
         let result = loop {
-            let start = reader.position().byte() as usize;
+            let next = reader.position().byte() as usize;
             match reader.read_record(&mut record) {
                 Ok(true) => {}
                 other => break other,
@@ -62,10 +68,11 @@ impl Sheet {
             if record.iter().all(|cell| cell.trim().is_empty()) && record.len() == 1 && self.names.len() != 1 {
                 continue;
             }
-            let start = start + text.bytes().skip(start).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            start = next + text.bytes().skip(next).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             if header_at.is_none() {
                 header_at = Some(start);
                 self.names = record.iter().map(|name| name.trim().to_string()).collect();
+                self.width = self.names.len();
                 continue;
             }
             self.starts.push(start);
@@ -81,6 +88,18 @@ impl Sheet {
         self.text = text;
         result
             .map_err(|error| Error::data(format!("is not a table: {error}")).at(&self.file).remedy("save it as CSV"))?;
+        let Some(header_at) = header_at else {
+            return Err(Error::data("is empty").at(&self.file).remedy("give it a header row and rows of data"));
+        };
+        if self.leaves_open(start) {
+            let problem = format!("a quote in this row is never closed, so the rest of the file is its {}", {
+                if self.starts.is_empty() { "header" } else { "last cell" }
+            });
+            return Err(Error::data(problem)
+                .at(self.locate(start, 0))
+                .remedy("close the quote, or double it in a cell"));
+        }
+        self.cut_trailing_columns();
         self.check_header(header_at)?;
         if self.starts.is_empty() {
             return Err(Error::data("has a header but no rows").at(&self.file).remedy("add rows below the header"));
@@ -88,29 +107,82 @@ impl Sheet {
         Ok(())
     }
 
-    fn check_header(&mut self, at: Option<usize>) -> Result<()> {
-        let Some(start) = at else {
-            return Err(Error::data("is empty").at(&self.file).remedy("give it a header row and rows of data"));
+    /// Whether the file's last row, which starts at `start`, ends inside a quoted cell of several lines.
+    fn leaves_open(&self, start: usize) -> bool {
+        let row = self.text[start..].trim_end();
+        let quotes = row.bytes().filter(|&byte| byte == b'"').count();
+        if quotes % 2 == 0 {
+            return false;
+        }
+        // Inches in a cell that has no quotes around it are no quote, and stay in their line.
+        let is_delimiter = |c: char| c == char::from(self.delimiter);
+        row.contains(['\n', '\r']) || row.rsplit(is_delimiter).next().is_some_and(|cell| cell.starts_with('"'))
+    }
+
+    /// Leaves out the columns at the end that have neither name nor value: what trailing delimiters make.
+    fn cut_trailing_columns(&mut self) {
+        let is_empty = |column: usize| (0..self.starts.len()).all(|row| self.cell(row, column).is_empty());
+        let used = (0..self.width).rev().find(|&column| !self.names[column].is_empty() || !is_empty(column));
+        let cut = self.width - used.map_or(self.width, |last| last + 1);
+        if cut > 0 {
+            self.names.truncate(self.width - cut);
+            let columns = if cut == 1 { "column" } else { "columns" };
+            self.notes.push(format!(
+                "{cut} {columns} without name and values at the end of each line left out; override by naming them"
+            ));
+        }
+    }
+
+    fn check_header(&mut self, start: usize) -> Result<()> {
+        for (index, name) in self.names.iter().enumerate() {
+            dialect::check_name(name).map_err(|error| error.at(self.locate(start, index)))?;
+        }
+        let remedy = "a header row with a name for each column is needed: is it missing?";
+        let recurs = |column: usize| {
+            let again = |row: usize| self.cell(row, column) == self.names[column] && !self.repeats_header(row);
+            (0..self.starts.len()).any(again)
         };
+        let shown = || self.names.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if self.names.len() > 5 { ", …" } else { "" };
+        // Quotes say that a number is meant as a name.
+        let is_quoted = self.text[start..].starts_with('"');
+        match dialect::first_line(&self.names, &recurs) {
+            FirstLine::Data if !is_quoted => {
+                let only_numbers = self.names.iter().all(|name| name.parse::<f64>().is_ok());
+                let holds = if only_numbers { "only numbers" } else { "data" };
+                let problem = format!("the first line holds {holds} ({}{more})", shown());
+                return Err(Error::data(problem).at(self.locate(start, 0)).remedy(remedy));
+            }
+            FirstLine::Doubtful if !is_quoted => self.notes.push(format!(
+                "the first line ({}{more}) is taken for the names of the columns; override by putting a line of names above",
+                shown()
+            )),
+            _ => {}
+        }
+        if let Some(row) = (0..self.starts.len()).find(|&row| self.repeats_header(row)) {
+            return Err(Error::data("this row repeats the header").at(self.place(row, 0)).remedy("delete it"));
+        }
         for (index, name) in self.names.iter_mut().enumerate() {
             if name.is_empty() {
                 *name = format!("unnamed_{index}");
             }
-        }
-        let number = |name: &String| name.parse::<f64>().is_ok();
-        let remedy = "a header row with a name for each column is needed: is it missing?";
-        if self.names.iter().all(number) && self.names.iter().any(|name| name.parse::<u64>().is_err()) {
-            return Err(Error::data("the first line holds only numbers").at(self.locate(start, 0)).remedy(remedy));
         }
         let mut seen = std::collections::HashMap::new();
         for (index, name) in self.names.iter().enumerate() {
             if let Some(first) = seen.insert(name.as_str(), index) {
                 let error = Error::data(format!("columns {first} and {index} (from 0) are both named \"{name}\""))
                     .at(self.locate(start, index));
-                return Err(error.remedy(if number(name) { remedy } else { "rename one of them" }));
+                return Err(error.remedy(if name.parse::<f64>().is_ok() { remedy } else { "rename one of them" }));
             }
         }
         Ok(())
+    }
+
+    /// As where two files were put together.
+    fn repeats_header(&self, row: usize) -> bool {
+        let is_word = |name: &String| !name.is_empty() && name.parse::<f64>().is_err();
+        let alike = self.names.iter().enumerate().all(|(column, name)| self.cell(row, column) == name);
+        alike && self.names.len() > 1 && self.names.iter().all(is_word) && self.starts.len() > 1
     }
 
     fn ragged(&self, found: usize) -> Error {
@@ -130,7 +202,7 @@ impl Sheet {
         })
     }
 
-    /// `file:line:column` of a field, lines and characters counted from 1, as an editor counts them.
+    /// `file:line:column` of a field.
     fn locate(&self, start: usize, field: usize) -> String {
         let bytes = self.text.as_bytes();
         let (mut at, mut left, mut quoted) = (start, field, false);
@@ -142,14 +214,11 @@ impl Sheet {
             }
             at += 1;
         }
-        let line_start = bytes[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-        let line = bytes[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let column = bytes[line_start..at].iter().filter(|&&byte| byte & 0xc0 != 0x80).count() + 1;
-        format!("{}:{line}:{column}", self.file)
+        dialect::position(&self.file, &bytes[..at])
     }
 
     fn cell(&self, row: usize, column: usize) -> &str {
-        let index = row * self.names.len() + column;
+        let index = row * self.width + column;
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.cells[start..self.ends[index]]
     }
@@ -212,45 +281,6 @@ impl Tabular for Sheet {
 
     fn notes(&self) -> Vec<String> {
         self.notes.clone()
-    }
-}
-
-/// Checks the encoding and cuts a byte order mark off.
-fn utf8(bytes: Vec<u8>, place: &str) -> Result<String> {
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(Error::data("is UTF-16, not UTF-8").at(place).remedy("save it as UTF-8"));
-    }
-    match String::from_utf8(bytes) {
-        Ok(mut text) => {
-            if text.starts_with('\u{feff}') {
-                text.drain(..3);
-            }
-            Ok(text)
-        }
-        Err(error) => {
-            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = good.iter().filter(|&&byte| byte == b'\n').count() + 1;
-            let line_start = good.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-            let column = String::from_utf8_lossy(&good[line_start..]).chars().count() + 1;
-            Err(Error::data("is not UTF-8 text").at(format!("{place}:{line}:{column}")).remedy("save it as UTF-8"))
-        }
-    }
-}
-
-fn guess_delimiter(text: &str, notes: &mut Vec<String>) -> u8 {
-    let header = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
-    let mut guess = |delimiter: u8, name: &str| {
-        notes.push(format!("fields are separated by {name}; override by saving the file with commas"));
-        delimiter
-    };
-    if header.contains(',') {
-        b','
-    } else if header.contains(';') {
-        guess(b';', "`;` and a decimal comma is read as a point")
-    } else if header.contains('\t') {
-        guess(b'\t', "tabs")
-    } else {
-        b','
     }
 }
 

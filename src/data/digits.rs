@@ -12,7 +12,7 @@ const SIDE: usize = 8;
 const BRIGHTEST: u8 = 16;
 
 pub(super) fn read() -> Result<Raw> {
-    let text = source::gunzip(FILE, "digits", 1 << 20)?;
+    let text = source::gunzip(FILE, "digits")?;
     let damaged = || Error::internal("the built-in digits are damaged");
     let text = std::str::from_utf8(&text).map_err(|_| damaged())?;
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());

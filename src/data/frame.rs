@@ -94,6 +94,11 @@ pub(super) fn settle_missing(frame: &mut Frame<'_>, missing: Missing, notes: &mu
         return drop_rows(frame, notes);
     }
     for (number, column) in frame.targets.iter().enumerate() {
+        if column.values.missing() == rows {
+            return Err(Error::data(format!("the target \"{}\" has no value in any row", column.name))
+                .at(frame.table.file())
+                .remedy("name another with --target NAME"));
+        }
         if let Some(row) = (0..rows).find(|&row| column.values.is_missing(row)) {
             return Err(Error::data(format!("the target \"{}\" is missing in this row", column.name))
                 .at(frame.place_of_target(row, number))

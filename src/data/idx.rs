@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::images::Images;
+use super::images::{self, Images};
 use super::source::{self, Content};
 use super::table::{Column, Values};
 use crate::error::{Error, Result};
@@ -135,7 +135,7 @@ fn parse<const D: usize>(bytes: &[u8], place: &str, magic: u32) -> Result<(Vec<u
     let header_length = 4 + 4 * D;
     let unpacked;
     let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
-        unpacked = source::gunzip(bytes, place, source::expansion_limit(bytes.len()))?;
+        unpacked = source::gunzip(bytes, place)?;
         &unpacked[..]
     } else {
         bytes
@@ -161,6 +161,10 @@ fn parse<const D: usize>(bytes: &[u8], place: &str, magic: u32) -> Result<(Vec<u
     }
     if length == 0 {
         return Err(failed(format!("holds no {}", kind(magic))));
+    }
+    let pixels = length / sizes[0];
+    if pixels > source::MOST_PIXELS {
+        return Err(images::too_large(pixels, place));
     }
     Ok((body.to_vec(), sizes))
 }

@@ -17,6 +17,14 @@ pub(super) struct Images {
     pub test_from: Option<usize>,
 }
 
+/// The sentence for images that no network takes.
+pub(super) fn too_large(pixels: usize, place: &str) -> Error {
+    let most = super::source::MOST_PIXELS;
+    Error::data(format!("its images have {pixels} pixels each, {most} are the most"))
+        .at(place)
+        .remedy("scale them down")
+}
+
 impl Images {
     pub fn pixels(&self) -> usize {
         self.height * self.width

@@ -5,6 +5,7 @@ mod apply;
 mod arrays;
 mod cells;
 mod csv;
+mod dialect;
 mod digits;
 mod frame;
 mod idx;

@@ -30,6 +30,9 @@ const KINDS: &[Kind] = &[
     Kind { name: "b1", size: 1, float: false, read: reads!(u8) },
 ];
 
+/// As in NumPy.
+const MOST_DIMENSIONS: usize = 64;
+
 pub(super) struct Array {
     kind: &'static Kind,
     pub shape: Vec<usize>,
@@ -43,6 +46,9 @@ impl Array {
         let descr = value(header, "descr").ok_or_else(|| damaged("its header names no element type".into()))?;
         let kind = kind_of(descr, place)?;
         let shape = shape_of(header).ok_or_else(|| damaged("its header names no shape".into()))?;
+        if shape.len() > MOST_DIMENSIONS {
+            return Err(damaged(format!("has {} dimensions", shape.len())));
+        }
         let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
         let length = count.and_then(|count| count.checked_mul(kind.size));
         if length != Some(body.len()) {
@@ -73,9 +79,9 @@ impl Array {
         self.shape.first().copied().unwrap_or(0)
     }
 
-    /// The product of the other dimensions.
+    /// The product of the other dimensions; beyond all bounds where there are no rows to hold it down.
     pub fn columns(&self) -> usize {
-        self.shape.iter().skip(1).product()
+        self.shape.iter().skip(1).fold(1, |columns, &size| columns.saturating_mul(size))
     }
 
     pub fn get(&self, row: usize, column: usize) -> f64 {

@@ -1,8 +1,8 @@
 //! A NumPy archive with the arrays `x` and `y`. Bytes in `x` are images, other numbers a table of unnamed columns.
 
-use super::images::Images;
+use super::images::{self, Images};
 use super::npy::Array;
-use super::source::{Content, File};
+use super::source::{self, Content, File};
 use super::table::{Column, Tabular, Values};
 use super::zip;
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ pub(super) fn read(file: File) -> Result<Content> {
     let Some(x) = array("x")? else {
         let found: Vec<&str> = members.iter().take(20).map(|m| m.name.trim_end_matches(".npy")).collect();
         return Err(Error::data("has no array `x`").at(&place).remedy(format!(
-            "write it with numpy.savez(file, x=…, y=…); it holds {}",
+            "write it with numpy.savez(file, x=…, y=…), it holds {}",
             if found.is_empty() { "nothing".into() } else { found.join(", ") }
         )));
     };
@@ -48,6 +48,15 @@ fn check_shapes(x: &Array, y: Option<&Array>, place: &str) -> Result<()> {
     }
     if x.rows() == 0 || x.columns() == 0 {
         return failed("x", format!("is empty, its shape is {:?}", x.shape), "save at least one row");
+    }
+    if x.is_bytes() && x.columns() > source::MOST_PIXELS {
+        return Err(images::too_large(x.columns(), &format!("{place}: x")));
+    }
+    let of_x = if x.is_bytes() { 0 } else { x.columns() };
+    let columns = y.map_or(0, Array::columns).saturating_add(of_x);
+    if columns > source::MOST_COLUMNS {
+        let problem = format!("there are {columns} columns, {} are the most", source::MOST_COLUMNS);
+        return failed("x", problem, "save fewer columns (rows come first in an array's shape)");
     }
     let Some(y) = y else { return Ok(()) };
     if !(1..=2).contains(&y.shape.len()) || y.columns() == 0 {

@@ -12,7 +12,13 @@ use super::{Dataset, Features, idx};
 use crate::config::{self, Task};
 use crate::error::{Error, Result};
 
+/// Notes on single columns that are worth reading.
+const MOST_COLUMN_NOTES: usize = 20;
+
 /// Loads, splits, fits the preprocessing on the training rows, encodes.
+///
+/// # Errors
+/// [`Error::Data`] with the place in the file and what to do about it.
 pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
     let Some(source) = options.source.as_deref() else {
         return Err(Error::data("no data is named").at("data.source").remedy("name a file, a folder or `digits`"));
@@ -47,6 +53,11 @@ fn from_table(table: &dyn Tabular, raw: &Raw, options: &config::Data, seed: u64)
     let mut notes = table.notes();
     let mut frame = frame::read_frame(table, options, &mut notes)?;
     frame::settle_missing(&mut frame, options.missing, &mut notes)?;
+    if frame.rows() == 1 {
+        return Err(Error::data("there is one row only")
+            .at(table.file())
+            .remedy("add rows, to train on and to test with"));
+    }
     let place = |row: usize, number: usize| frame.place_of_target(row, number);
     let decision = target::decide(&frame.targets, options.task, table.file(), &place, &mut notes)?;
     let split = split_rows(frame.rows(), &frame.targets, &decision, None, options, seed, &place, &mut notes)?;
@@ -117,7 +128,8 @@ struct Ready {
 }
 
 fn finish(ready: Ready, targets: &[Column], options: &config::Data, place: target::Place<'_>) -> Result<Dataset> {
-    let Ready { head, features, inputs, rows, split, decision, notes } = ready;
+    let Ready { head, features, inputs, rows, split, decision, mut notes } = ready;
+    shorten(&mut notes);
     let Decision { task, classes } = decision;
     let codings: Vec<TargetCoding> = targets
         .iter()
@@ -181,10 +193,18 @@ fn split_rows(
         }
     }
     if let Some(classes) = classes {
-        let mut trained = vec![false; decision.classes.len()];
-        split.train.iter().for_each(|&row| trained[classes[row as usize] as usize] = true);
-        for (class, _) in decision.classes.iter().zip(trained).filter(|(_, trained)| !trained) {
-            notes.push(format!("class \"{class}\" has no training row; override with a larger training share"));
+        let count = |rows: &mut dyn Iterator<Item = u32>| {
+            let mut counts = vec![0_usize; decision.classes.len()];
+            rows.for_each(|row| counts[classes[row as usize] as usize] += 1);
+            counts
+        };
+        let (all, trained) = (count(&mut (0..rows as u32)), count(&mut split.train.iter().copied()));
+        for ((class, all), trained) in decision.classes.iter().zip(all).zip(trained) {
+            if all == 1 {
+                notes.push(format!("class \"{class}\" has one row only; override by adding rows of it"));
+            } else if trained == 0 {
+                notes.push(format!("class \"{class}\" has no training row; override with a larger training share"));
+            }
         }
     }
     Ok(split)
@@ -250,6 +270,22 @@ fn fit_columns(
             .remedy("list the columns to use in `features`"));
     }
     Ok(codings)
+}
+
+/// Keeps the first notes on columns: nobody reads ten thousand.
+fn shorten(notes: &mut Vec<String>) {
+    let is_on_column = |note: &String| note.starts_with("column \"");
+    let count = notes.iter().filter(|note| is_on_column(note)).count();
+    if count <= MOST_COLUMN_NOTES {
+        return;
+    }
+    let mut left = MOST_COLUMN_NOTES;
+    notes.retain(|note| {
+        let kept = !is_on_column(note) || left > 0;
+        left = left.saturating_sub(usize::from(is_on_column(note)));
+        kept
+    });
+    notes.push(format!("{} more notes like these on other columns", count - MOST_COLUMN_NOTES));
 }
 
 fn note_repair(coding: &ColumnCoding, repair: &preprocessing::Repairs, rows: usize, notes: &mut Vec<String>) {

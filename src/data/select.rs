@@ -23,16 +23,17 @@ pub(super) fn select(table: &dyn Tabular, options: &config::Data, notes: &mut Ve
             columns.iter().map(|column| find(column, "target")).collect::<Result<_>>()?
         }
         None => {
-            let mut targets = table.default_targets();
+            let targets = table.default_targets();
             if targets.is_empty() {
                 return Err(Error::data("has no array `y`, which holds the targets")
                     .at(file)
                     .remedy("write it with numpy.savez(file, x=…, y=…), or name a column of x with --target"));
             }
-            targets.retain(|column| !ignored.contains(column));
-            if targets.is_empty() {
-                // The last column is ignored, so the last of the others is meant.
-                targets.extend((0..table.names().len()).rev().find(|column| !ignored.contains(column)));
+            if let Some(&target) = targets.iter().find(|target| ignored.contains(target)) {
+                let name = &table.names()[target];
+                return Err(Error::data(format!("\"{name}\" is in `ignore`, but is the target where none is named"))
+                    .at(file)
+                    .remedy("name the target with --target NAME"));
             }
             if let [target] = targets[..] {
                 let name = &table.names()[target];

@@ -2,7 +2,7 @@
 //! One row a format in [`FORMATS`]; knows nothing of what the bytes mean.
 
 use std::fs;
-use std::io::{Read, Write as _};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -45,9 +45,16 @@ const FORMATS: &[Format] = &[
     Format { extension: "npz", read: npz::read },
 ];
 
-/// Deflate can expand a thousandfold; data tables do not. Below the floor nobody is harmed.
+/// Deflate can expand a thousandfold; data tables do not. Below the floor nobody is harmed: what is made of that many
+/// bytes fits into 256 MiB, whatever they hold.
 const EXPANSION_LIMIT: usize = 400;
-const EXPANSION_FLOOR: usize = 256 << 20;
+const EXPANSION_FLOOR: usize = 8 << 20;
+
+/// Columns of a table: more make a network that no device holds, and names that fill the memory.
+pub(super) const MOST_COLUMNS: usize = 200_000;
+
+/// Pixels of an image, 2048×2048.
+pub(super) const MOST_PIXELS: usize = 1 << 22;
 
 /// A file's bytes after gzip, with its name for messages.
 pub(super) struct File {
@@ -147,7 +154,13 @@ fn folder_name(absolute: &Path) -> String {
     name(absolute).or_else(|| name(&fs::canonicalize(absolute).ok()?)).unwrap_or_else(|| "data".into())
 }
 
+/// A whole file. A device or a pipe is refused: it may never end.
 pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let kind = fs::metadata(path).map_err(|error| unreadable(path.display(), &error))?;
+    if !kind.is_file() {
+        let remedy = "save it to a file, or let predict and eval read it from standard input as -";
+        return Err(Error::data("is no regular file").at(path.display()).remedy(remedy));
+    }
     fs::read(path).map_err(|error| unreadable(path.display(), &error))
 }
 
@@ -160,46 +173,53 @@ pub(super) fn checksum(parts: &[&[u8]]) -> String {
 
 /// Recognises gzip by its first bytes, whatever the name says.
 pub(super) fn inflate_if_gzip(bytes: Vec<u8>, place: &str) -> Result<Vec<u8>> {
-    if bytes.starts_with(&[0x1f, 0x8b]) { gunzip(&bytes, place, expansion_limit(bytes.len())) } else { Ok(bytes) }
+    if bytes.starts_with(&[0x1f, 0x8b]) { gunzip(&bytes, place) } else { Ok(bytes) }
 }
 
-/// How many bytes a compressed piece may become.
-pub(super) fn expansion_limit(compressed: usize) -> usize {
-    compressed.saturating_mul(EXPANSION_LIMIT).max(EXPANSION_FLOOR)
+/// Unpacks gzip, all members, and refuses what grows as no table does.
+pub(super) fn gunzip(bytes: &[u8], place: &str) -> Result<Vec<u8>> {
+    gunzip_beyond(bytes, place, EXPANSION_FLOOR)
 }
 
-/// Unpacks gzip, all members, and refuses to grow beyond `limit` bytes.
-pub(super) fn gunzip(bytes: &[u8], place: &str, limit: usize) -> Result<Vec<u8>> {
+fn gunzip_beyond(bytes: &[u8], place: &str, floor: usize) -> Result<Vec<u8>> {
+    let decoder = flate2::bufread::MultiGzDecoder::new(bytes);
+    let unpacked = inflate(decoder, |decoder| bytes.len() - decoder.get_ref().len(), floor);
+    let unpacked = unpacked.map_err(|error| {
+        Error::data(format!("the gzip stream is damaged: {error}")).at(place).remedy("fetch the file again")
+    })?;
+    unpacked.ok_or_else(|| {
+        Error::data("unpacks to far more than its packed size")
+            .at(place)
+            .remedy("if you trust it, unpack it yourself with gunzip")
+    })
+}
+
+/// Unpacks raw deflate, as [`gunzip`]; None for what grows too far.
+pub(super) fn deflated(bytes: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+    let decoder = flate2::bufread::DeflateDecoder::new(bytes);
+    inflate(decoder, |decoder| bytes.len() - decoder.get_ref().len(), EXPANSION_FLOOR)
+}
+
+/// Reads piece by piece, so that memory grows with what arrives; `consumed` tells how many packed bytes have been read.
+fn inflate<R: Read>(mut from: R, consumed: impl Fn(&R) -> usize, floor: usize) -> std::io::Result<Option<Vec<u8>>> {
     let mut unpacked = Vec::new();
-    inflate(flate2::read::MultiGzDecoder::new(bytes), &mut unpacked, limit)
-        .map_err(|error| {
-            Error::data(format!("the gzip stream is damaged: {error}")).at(place).remedy("fetch the file again")
-        })
-        .and_then(|whole| {
-            let bomb = || {
-                Error::data(format!("unpacks to more than {limit} bytes"))
-                    .at(place)
-                    .remedy("if you trust it, unpack it yourself with gunzip")
-            };
-            if whole { Ok(unpacked) } else { Err(bomb()) }
-        })
-}
-
-/// Copies `from` piece by piece; false when there is more than `limit`. Memory grows with what arrives.
-pub(super) fn inflate(from: impl Read, into: &mut Vec<u8>, limit: usize) -> std::io::Result<bool> {
-    let mut from = from.take(limit as u64 + 1);
     let mut piece = [0; 1 << 16];
     loop {
         let length = from.read(&mut piece)?;
         if length == 0 {
-            return Ok(into.len() <= limit);
+            return Ok(Some(unpacked));
         }
-        into.write_all(&piece[..length])?;
+        unpacked.extend_from_slice(&piece[..length]);
+        if unpacked.len() > floor && unpacked.len() / EXPANSION_LIMIT > consumed(&from) {
+            return Ok(None);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -222,11 +242,14 @@ mod tests {
     #[test]
     fn gzip_that_grows_beyond_the_limit_is_refused() {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        packed.write_all(&vec![0; 100_000]).unwrap();
+        packed.write_all(&vec![0; 1_000_000]).unwrap();
         let packed = packed.finish().unwrap();
-        assert_eq!(gunzip(&packed, "a.gz", 100_000).unwrap().len(), 100_000);
-        let error = gunzip(&packed, "a.gz", 99_999).unwrap_err().to_string();
-        assert!(error.contains("a.gz: unpacks to more than 99999 bytes") && error.contains("gunzip"), "{error}");
+        assert_eq!(gunzip_beyond(&packed, "a.gz", 1_000_000).unwrap().len(), 1_000_000);
+        let error = gunzip_beyond(&packed, "a.gz", 900_000).unwrap_err().to_string();
+        assert!(
+            error.contains("a.gz: unpacks to far more than its packed size") && error.contains("gunzip"),
+            "{error}"
+        );
     }
 
     #[test]

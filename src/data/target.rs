@@ -50,6 +50,7 @@ pub(super) fn decide(
     if task == Task::Regression {
         for (number, column) in columns.iter().enumerate() {
             check_numbers(column, number, place)?;
+            note_constant(column, notes);
         }
         return Ok(Decision { task, classes: Vec::new() });
     }
@@ -117,6 +118,18 @@ fn infer(column: &Column, notes: &mut Vec<String>) -> Task {
 
 fn by_count(classes: usize) -> Task {
     if classes == 2 { Task::Binary } else { Task::Classification }
+}
+
+fn note_constant(column: &Column, notes: &mut Vec<String>) {
+    if let Values::Number(values) = &column.values
+        && let Some(first) = values.first()
+        && values.iter().all(|value| value == first)
+    {
+        notes.push(format!(
+            "the target \"{}\" is {first} in every row, so there is nothing to learn; override with --target NAME",
+            column.name
+        ));
+    }
 }
 
 fn check_numbers(column: &Column, number: usize, place: Place<'_>) -> Result<()> {

@@ -125,16 +125,9 @@ pub(super) fn unpack(file: &[u8], member: &Member, place: &str) -> Result<Vec<u8
     let unpacked = match member.method {
         0 => packed.to_vec(),
         8 => {
-            let limit = source::expansion_limit(packed.len());
-            if member.size > limit as u64 {
-                return Err(bomb(place, member));
-            }
-            let mut unpacked = Vec::new();
-            let whole = source::inflate(flate2::read::DeflateDecoder::new(packed), &mut unpacked, limit);
-            if !whole.map_err(|error| failed(&format!("cannot be unpacked: {error}")))? {
-                return Err(bomb(place, member));
-            }
-            unpacked
+            let unpacked = source::deflated(packed);
+            let unpacked = unpacked.map_err(|error| failed(&format!("cannot be unpacked: {error}")))?;
+            unpacked.ok_or_else(|| bomb(place, member))?
         }
         method => return Err(failed(&format!("is packed by method {method}, only stored and deflated are read"))),
     };

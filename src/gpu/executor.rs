@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::adapters::Adapter;
 use super::kernel::Kernel;
 use super::memory::{CANARY_BYTES, Memory, Place, pad, row_bytes};
+use super::submits::{self, Cut};
 use crate::error::{Error, Result};
 use crate::ops::{Batch, Class, TensorId};
 use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Step, Values, bytes};
@@ -116,20 +117,11 @@ pub struct GpuExecutor {
 /// Submits that wait on the device at once.
 const MAX_IN_FLIGHT: usize = 3;
 
-/// Work of one submit: about 50 ms on a slow GPU of 500 GFLOP/s, a second on a software adapter.
-const SUBMIT_FLOPS: u64 = 25_000_000_000;
-
-/// Steps of one submit, so that recording runs ahead of the device and not far ahead.
-const SUBMIT_STEPS: usize = 2048;
-
 /// How long a wait may take before the device counts as hung.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Bytes written in one piece, which bounds the driver's staging memory.
 const WRITE_BYTES: u64 = 16 << 20;
-
-/// Workgroups a dispatch may have along one dimension.
-const MAX_GROUPS: u64 = 65_535;
 
 impl GpuExecutor {
     /// Allocates every tensor and compiles every kernel of the plan.
@@ -165,14 +157,12 @@ impl GpuExecutor {
             let op = &self.plan.steps(phase)[i].op;
             let Prepared { kernel, bind_group } = &prepared[i];
             let groups = op.workgroups(batch, kernel.layout.tile);
-            let (x, y) = (groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS));
-            if groups == 0 || y > MAX_GROUPS {
-                return Err(Error::internal(format!("{} asks for {groups} workgroups", op.name())));
-            }
+            let (x, y) = submits::grid(groups)
+                .ok_or_else(|| Error::internal(format!("{} asks for {groups} workgroups", op.name())))?;
             pass.set_pipeline(&kernel.pipeline);
             pass.set_bind_group(0, bind_group, &[]);
             pass.set_immediates(0, op.immediates(batch).bytes());
-            pass.dispatch_workgroups(x as u32, y as u32, 1);
+            pass.dispatch_workgroups(x, y, 1);
             self.counts.dispatches += 1;
         }
         Ok(())
@@ -355,13 +345,18 @@ impl Executor for GpuExecutor {
     }
 
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()> {
-        let steps = 0..self.plan.steps(phase).len();
-        let flops = batches.first().map_or(0, |batch| self.plan.steps(phase).iter().map(|s| s.op.flops(batch)).sum());
-        let most = (SUBMIT_FLOPS / flops.max(1)).clamp(1, (SUBMIT_STEPS / steps.len().max(1)) as u64);
-        for batches in batches.chunks(most as usize) {
-            self.submit(phase, steps.clone(), batches)?;
+        let Some(first) = batches.first() else { return Ok(()) };
+        // No batch has more rows than the first.
+        let flops: Vec<u64> = self.plan.steps(phase).iter().map(|step| step.op.flops(first)).collect();
+        match submits::cut(&flops) {
+            Cut::Batches(most) => {
+                batches.chunks(most).try_for_each(|batches| self.submit(phase, 0..flops.len(), batches))
+            }
+            Cut::Steps(ranges) => batches.iter().try_for_each(|batch| {
+                let batch = std::slice::from_ref(batch);
+                ranges.iter().try_for_each(|range| self.submit(phase, range.clone(), batch))
+            }),
         }
-        Ok(())
     }
 
     fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()> {

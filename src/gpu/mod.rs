@@ -4,7 +4,9 @@ mod adapters;
 mod executor;
 mod kernel;
 mod memory;
+mod submits;
 
 pub use adapters::{Adapter, Selector, adapters, open};
 pub use executor::{Device, GpuExecutor, Options};
 pub use kernel::{Kernel, layout_of};
+pub use submits::{Cut, cut, grid};

@@ -18,7 +18,8 @@ pub const UNIT_ROUNDOFF: f64 = 1.0 / (1u64 << 24) as f64;
 const FLUSHED: f64 = f32::MIN_POSITIVE as f64;
 
 /// λ of the probabilistic bound λ·√n·u for a sum of n terms (Higham & Mary, SIAM J. Sci. Comput. 41(5), 2019,
-/// theorem 2.4): a single element exceeds it with probability below 2·exp(−λ²/2) = 4·10⁻¹¹.
+/// theorems 2.4 and 3.1): one term's rounding errors exceed it with probability below 2·exp(−λ²/2) = 5·10⁻¹¹, those of
+/// any of n terms below n times that. docs/verification.md derives all of this.
 const LAMBDA: f64 = 7.0;
 
 /// One value for each number type, picked by [`Real::pick`]; how rows keep functions that are generic over `Real`.
@@ -284,7 +285,7 @@ impl Real for Tracked {
         let value = self.value.ln();
         let least = self.value - self.error;
         let inherited = if least > 0.0 { self.error / least } else { f64::INFINITY };
-        let near_one = (0.5..=2.0).contains(&self.value);
+        let near_one = self.value + self.error >= 0.5 && least <= 2.0;
         let own = if near_one { 2f64.powi(-21) } else { 0.0 };
         Tracked::rounded(value, inherited + own, 6.0)
     }
@@ -339,7 +340,8 @@ impl Real for Tracked {
             error += term.error;
             count += 1;
         }
-        Tracked { value, error: error + Tracked::summation(count) * magnitude + FLUSHED }
+        // Each product and each partial sum may be flushed.
+        Tracked { value, error: error + Tracked::summation(count) * magnitude + 2.0 * (count + 1) as f64 * FLUSHED }
     }
     fn matmul(m: usize, k: usize, n: usize, a: Operand<Self>, b: Operand<Self>, c: &mut [Self]) {
         let part = |operand: Operand<Self>, rows: usize, columns: usize, of: fn(&Tracked) -> f64| -> Vec<f64> {
@@ -366,7 +368,8 @@ impl Real for Tracked {
             }
         }
         for i in 0..m * n {
-            let error = inherited[i] + Tracked::summation(k) * (magnitude[i] + inherited[i]) + FLUSHED;
+            let rounding = Tracked::summation(k) * (magnitude[i] + inherited[i]);
+            let error = inherited[i] + rounding + 2.0 * (k + 1) as f64 * FLUSHED;
             c[i] = Tracked { value: value[i], error };
         }
     }

@@ -168,6 +168,30 @@ fn variables_with_bad_values_name_the_variable() {
 }
 
 #[test]
+fn misspelt_variables_are_warned_of_and_real_ones_are_not() {
+    let place = place("misspelt_variables");
+    let run = |name: &str, flags: &str| place.run_with(&[(name, "3")], &format!("plan line.csv {flags}"));
+    let said = run("WGRAD_EPOCH", "");
+    assert_eq!(said.code, 0, "{}", said.err);
+    let warning = "warning: WGRAD_EPOCH: there is no such variable, it is ignored; did you mean WGRAD_EPOCHS?\n";
+    assert_eq!(said.err, warning);
+    assert_eq!(run("WGRAD_EPOCHS", "").err, "");
+    assert_eq!(run("WGRAD_REQUIRE_GPU", "").err, "");
+    assert_eq!(run("WGRAD_EPOCH", "--quiet").err, "");
+}
+
+#[test]
+fn tables_whose_target_was_not_meant_are_refused() {
+    let place = place("not_meant");
+    let ignored = "line.csv: \"y\" is in `ignore`, but is the target where none is named; name the target ";
+    refused(&place, "train line.csv --set 'data.ignore=[\"y\"]'", 3, ignored);
+    place.write("headless.csv", "5.1,3.5,0.2\n4.9,3.0,0.4\n4.7,3.2,0.1\n");
+    refused(&place, "train headless.csv", 3, "headless.csv:1:1: the first line holds only numbers (5.1, 3.5, 0.2); ");
+    place.write("one.csv", "a,y\n1,2.5\n");
+    refused(&place, "train one.csv", 3, "one.csv: there is one row only; add rows");
+}
+
+#[test]
 fn commands_that_are_not_there_suggest_the_nearest_or_train() {
     let place = place("bad_commands");
     refused(&place, "tarin line.csv", 2, "tarin: there is no such command; did you mean `wgrad train`?");
@@ -200,7 +224,7 @@ fn devices_that_are_not_there() {
 }
 
 #[test]
-fn output_folders_that_cannot_be_used_are_refused_before_any_work() {
+fn output_folders_that_cannot_be_used_are_refused_before_training() {
     let place = place("bad_folders");
     place.write("full/notes.txt", "mine");
     refused(&place, "train line.csv --out full", 6, "full: the folder is not empty; choose another --out, or empty it");
@@ -211,8 +235,9 @@ fn output_folders_that_cannot_be_used_are_refused_before_any_work() {
     if cfg!(target_os = "linux") {
         refused(&place, "train line.csv --out /proc/wgrad", 6, "/proc/wgrad: cannot be written to: ");
     }
-    // The data is not there either, but it is the folder that is looked at first.
-    refused(&place, "train nothing.csv --out full", 6, "full: the folder is not empty; ");
+    // Mistakes in flags and data are told first: mending them must not wait for the folder.
+    refused(&place, "train nothing.csv --out full", 3, "nothing.csv: no such file");
+    refused(&place, "train line.csv --out full --epochs x", 2, "--epochs: train.epochs must be ");
 }
 
 #[test]

@@ -121,7 +121,8 @@ fn a_wrong_type_is_answered_with_what_was_expected_and_found() {
             ),
             (
                 "[data]\ntarget = [\"é\", 1.5]",
-                "run.toml:2:16: data.target[1] must be a column's name or 0-based index, not 1.5",
+                "run.toml:2:16: data.target[1] must be a column's name or 0-based index, not 1.5; for example \"area\", \
+                 or 2",
             ),
             (
                 "[data]\nfeatures = \"a\"",
@@ -190,7 +191,8 @@ fn a_value_out_of_its_range_is_answered_with_the_range() {
             ),
             (
                 "[loss]\nclass_weights = [1, 0]",
-                "run.toml:2:21: loss.class_weights[1] must be a finite number above 0, not 0",
+                "run.toml:2:21: loss.class_weights[1] must be a finite number above 0, not 0; correct it, or leave the \
+                 list out for its default",
             ),
             (
                 "[model]\nlayers = [{ type = \"dropout\", rate = 1.0 }, { type = \"dense\" }]",
@@ -228,7 +230,7 @@ fn layers_are_held_to_their_types() {
             (
                 "[model]\nlayers = [\"dense\"]",
                 "run.toml:2:11: model.layers[0] must be a table such as { type = \"dense\", units = 64 }, not the text \
-                 \"dense\"",
+                 \"dense\"; correct it, or leave the list out for its default",
             ),
             (
                 "[[model.layers]]\ntype = \"dropout\"\n\n[[model.layers]]\ntype = \"dense\"",

@@ -12,6 +12,7 @@ use crate::device::Test;
 
 pub const TESTS: &[(&str, Test)] = &[
     ("sabotage_a_twin_off_by_a_thousandth_is_noticed", wrong_twin),
+    ("sabotage_a_kernel_off_by_a_thousandth_is_noticed_at_4096_terms_too", wrong_kernel),
     ("sabotage_a_nan_in_an_input_is_noticed", nan),
     ("sabotage_an_unwritten_output_is_noticed", unwritten),
     ("sabotage_a_row_too_many_is_noticed", row_too_many),
@@ -25,6 +26,8 @@ enum Fault {
     None,
     /// The reference is off by a relative 1e-3.
     Twin,
+    /// The kernel is.
+    Kernel,
     /// One workgroup less than needed.
     Unwritten,
     /// One row more than asked for.
@@ -52,6 +55,11 @@ impl Op for Broken {
     }
     fn sources(&self, class: Class) -> Vec<String> {
         let mut sources = self.dense.sources(class);
+        if self.fault == Fault::Kernel {
+            let sum = "let z = sum + bias_at(n4);";
+            assert!(sources[0].contains(sum), "the sabotage needs this line");
+            sources[0] = sources[0].replace(sum, "let z = 1.001 * (sum + bias_at(n4));");
+        }
         if self.fault == Fault::PastTheEnd {
             let kernel = "    let tile = group.y";
             assert!(sources[0].contains(kernel), "the sabotage needs this line");
@@ -129,6 +137,14 @@ fn wrong_twin(device: &Device) -> Result<(), Failed> {
         // Without the fault it passes: nothing but the fault is noticed.
         bench(Fault::None, features, |_| {}, ELEMENTS).run(device, Options::default())?;
         wants_failure(device, "the reference", || bench(Fault::Twin, features, |_| {}, ELEMENTS))?;
+    }
+    Ok(())
+}
+
+fn wrong_kernel(device: &Device) -> Result<(), Failed> {
+    for features in [3, 64, 4096] {
+        bench(Fault::None, features, |_| {}, ELEMENTS).run(device, Options::default())?;
+        wants_failure(device, "the reference", || bench(Fault::Kernel, features, |_| {}, ELEMENTS))?;
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ fn lost(library: &Path) -> Result<(), Failed> {
         ensure(said.err.contains("lost") && !said.err.contains("panicked"), format!("submit {submit}: {}", said.err))?;
         // Each fifth is enough to be trained to its end.
         if i % 5 == 0 && place.path(&format!("{run}/checkpoint.safetensors")).exists() {
-            ends_with(&place, 0, &format!("train --resume {run} --quiet"))?;
+            ends_with(&place, 0, &format!("train --resume {run} --device gpu --quiet"))?;
             ensure(model(&place, &run) == model(&place, "whole"), format!("{run} ends in another model"))?;
             resumed += 1;
         }

@@ -1,10 +1,12 @@
 //! Networks of every layer kind, loss and optimizer: each passes, and nothing that it writes goes uncompared.
 
+use std::collections::BTreeMap;
+
 use libtest_mimic::Failed;
 use wgrad::gpu::Device;
 use wgrad::ops::Access;
 use wgrad::plan::{Phase, Plan, Role};
-use wgrad::verify::{self, Comparison, Report};
+use wgrad::verify::{self, Report};
 
 use crate::device::Test;
 use crate::subject::{Each, On, Subject, as_bytes, binary, classes, ensure, regression, split};
@@ -183,18 +185,28 @@ fn counted_by_hand(on: On) -> Result<(), Failed> {
 /// Bounds that are far above every error would let errors pass. Prints the shares for whoever looks.
 fn bounds_are_near(device: &Device) -> Result<(), Failed> {
     let (mut near, mut all) = (0, 0);
+    let mut largest: BTreeMap<String, f64> = BTreeMap::new();
     println!();
     for (name, subject) in networks() {
         let report = report(&subject, On::Gpu(device))?;
         println!("    {name}");
-        // Numbers that are copied or known to be 0 have no error to speak of.
-        let inexact = |c: &&Comparison| c.largest_error > 0.0;
-        for c in report.comparisons.iter().filter(inexact) {
-            println!("        {:8} {:24} {:28} {:6.2} %", c.phase, c.step, c.tensor, 100.0 * c.share_of_bound);
-            all += 1;
-            near += usize::from(c.share_of_bound >= 0.01);
+        for c in &report.comparisons {
+            let op = c.step.split(' ').next().unwrap_or_default().to_owned();
+            let share = largest.entry(op).or_default();
+            *share = share.max(c.share_of_bound);
+            // Numbers that are copied or known to be 0 have no error to speak of.
+            if c.largest_error > 0.0 {
+                println!("        {:8} {:24} {:28} {:6.2} %", c.phase, c.step, c.tensor, 100.0 * c.share_of_bound);
+                all += 1;
+                near += usize::from(c.share_of_bound >= 0.01);
+            }
         }
     }
+    for (op, share) in &largest {
+        println!("    {op:16} comes to {:6.2} % of its bound", 100.0 * share);
+    }
     println!("    {near} of {all} are at least 1 % of their bounds");
+    let far: Vec<&String> = largest.iter().filter(|(_, share)| **share < 0.01).map(|(op, _)| op).collect();
+    ensure(far.is_empty() && largest.len() >= 9, || format!("far below their bounds: {far:?} of {largest:?}"))?;
     ensure(all > 200 && 2 * near >= all, || format!("{near} of {all} errors are at least 1 % of their bounds"))
 }

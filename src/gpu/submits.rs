@@ -1,0 +1,73 @@
+//! How workgroups become a grid, and steps become submits that no watchdog ends. Plain arithmetic: it needs no device.
+
+use std::ops::Range;
+
+/// Workgroups a dispatch may have along one dimension.
+const MAX_GROUPS: u64 = 65_535;
+
+/// Work of one submit: about 50 ms on a slow GPU of 500 GFLOP/s, a second on a software adapter.
+const SUBMIT_FLOPS: u64 = 25_000_000_000;
+
+/// Steps of one submit, so that recording runs ahead of the device and not far ahead.
+const SUBMIT_STEPS: usize = 2048;
+
+/// The grid of so many workgroups, folded into two dimensions; None for none and for more than two dimensions hold.
+pub fn grid(groups: u64) -> Option<(u32, u32)> {
+    let (x, y) = (groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS));
+    (groups > 0 && y <= MAX_GROUPS).then_some((x as u32, y as u32))
+}
+
+/// What goes into one submit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cut {
+    /// All steps of so many batches at a time.
+    Batches(usize),
+    /// The steps of one batch in several submits: these ranges, one after the other.
+    Steps(Vec<Range<usize>>),
+}
+
+/// Cuts batches whose steps take so many floating-point operations each. A step is never cut: one that alone is beyond
+/// the limit is a submit of its own.
+pub fn cut(flops: &[u64]) -> Cut {
+    let all: u64 = flops.iter().sum();
+    if all <= SUBMIT_FLOPS {
+        let most = (SUBMIT_FLOPS / all.max(1)).min((SUBMIT_STEPS / flops.len().max(1)) as u64);
+        return Cut::Batches(most.max(1) as usize);
+    }
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut sum = 0;
+    for (step, &flops) in flops.iter().enumerate() {
+        match ranges.last_mut() {
+            Some(range) if sum + flops <= SUBMIT_FLOPS => range.end = step + 1,
+            _ => {
+                ranges.push(step..step + 1);
+                sum = 0;
+            }
+        }
+        sum += flops;
+    }
+    Cut::Steps(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grid_covers_its_workgroups_within_65535_a_dimension() {
+        for groups in [1, 65_535, 65_536, 131_071, 65_535 * 65_535] {
+            let (x, y) = grid(groups).expect("two dimensions hold it");
+            assert!(u64::from(x) * u64::from(y) >= groups && x <= 65_535 && y <= 65_535, "{groups}: {x} × {y}");
+        }
+        assert_eq!((grid(0), grid(65_535 * 65_535 + 1)), (None, None));
+    }
+
+    #[test]
+    fn small_batches_share_a_submit_and_large_ones_take_several() {
+        assert_eq!(cut(&[1000, 2000]), Cut::Batches(1024));
+        assert_eq!(cut(&[4_000_000_000, 6_000_000_000]), Cut::Batches(2));
+        assert_eq!(cut(&[]), Cut::Batches(2048));
+        let large = [20_000_000_000, 4_000_000_000, 4_000_000_000, 90_000_000_000, 1, 2];
+        assert_eq!(cut(&large), Cut::Steps(vec![0..2, 2..3, 3..4, 4..6]));
+    }
+}
