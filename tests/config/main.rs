@@ -124,8 +124,8 @@ fn a_set_reaches_layers_by_either_spelling_and_default_layers_too() {
     let config = load(None, &sets(&["model.layers[1].units=9"])).expect("the default layers").config;
     let units: Vec<_> = config.model.layers.iter().map(|layer| layer.units).collect();
     assert_eq!(units, [Some(128), Some(9), None]);
-    let config = load(None, &sets(&["search.\"train.epochs\"=[1, 2]"])).expect("a quoted key").config;
-    assert!(config.search.contains_key("train.epochs"));
+    let config = load(None, &sets(&["search.\"train.batch_size\"={ choice = [1, 2] }"])).expect("a quoted key").config;
+    assert!(config.search.contains_key("train.batch_size"));
 }
 
 #[test]
