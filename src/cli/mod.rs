@@ -1,20 +1,26 @@
 //! The command line: parses, calls the library, prints. The only place that prints.
 
 mod bench;
+mod chart;
+mod cv;
 mod device;
 mod devices;
 mod flags;
+mod leaderboard;
+mod lr_find;
 mod parse;
 mod plan;
 mod print;
 mod progress;
 mod project;
 mod resume;
+mod search;
 mod session;
 mod signals;
 mod tour;
 mod train;
 mod trial;
+mod trials;
 mod verify;
 
 use std::process::ExitCode;
@@ -57,6 +63,15 @@ enum Command {
     /// Prints the compiled steps, shapes, bytes and dispatches without running them
     #[command(before_help = plan::EXAMPLES, after_help = ENVIRONMENT)]
     Plan(RunFlags),
+    /// Finds a good learning rate by a range test
+    #[command(before_help = lr_find::EXAMPLES, after_help = ENVIRONMENT)]
+    LrFind(lr_find::Flags),
+    /// Cross-validates: trains k times, each row is tested once
+    #[command(before_help = cv::EXAMPLES, after_help = cv::AFTER_HELP)]
+    Cv(cv::Flags),
+    /// Searches good settings: random search with successive halving
+    #[command(before_help = search::EXAMPLES, after_help = search::AFTER_HELP)]
+    Search(search::Flags),
     /// Lists the adapters of this machine
     #[command(before_help = devices::EXAMPLES)]
     Devices,
@@ -98,6 +113,9 @@ fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Re
         Some(Command::Train(flags)) => return train::run(&flags, shared, overrides, printer),
         Some(Command::Verify(flags)) => verify::run(&flags, shared, overrides, printer),
         Some(Command::Plan(flags)) => plan::run(&flags, shared, overrides, printer),
+        Some(Command::LrFind(flags)) => lr_find::run(&flags, shared, overrides, printer),
+        Some(Command::Cv(flags)) => return cv::run(&flags, shared, overrides, printer),
+        Some(Command::Search(flags)) => return search::run(&flags, shared, overrides, printer),
         Some(Command::Devices) => devices::run(printer),
         Some(Command::Bench(flags)) => bench::run(&flags, shared, printer, began),
     };
