@@ -48,12 +48,15 @@ pub(super) fn show(rows: &[Row], objective: &Objective, printer: &Printer) {
 }
 
 /// The last name of a key with what is needed to tell elements of a list apart.
-fn brief(key: &str) -> &str {
+pub(super) fn brief(key: &str) -> &str {
     if key.contains('[') { key } else { key.rsplit('.').next().unwrap_or(key) }
 }
 
-/// A value in few characters: layers as `128-64, dropout 0.2`.
+/// A value in few characters: layers as `128-64 dropout 0.2`.
 pub(super) fn short(value: &Value) -> String {
+    if let Some(number) = value.as_float().filter(|number| *number != 0.0 && number.abs() < 1e-3) {
+        return format!("{number:e}");
+    }
     let Some(layers) = value.as_array() else {
         return value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     };
@@ -78,7 +81,7 @@ pub(super) fn short(value: &Value) -> String {
         }
     }
     let units = if units.is_empty() { "no hidden layer".to_owned() } else { units.join("-") };
-    if others.is_empty() { units } else { format!("{units}, {}", others.join(", ")) }
+    if others.is_empty() { units } else { format!("{units} {}", others.join(" ")) }
 }
 
 /// All trials: rank, trial, metric, epochs, then each searched value as TOML.
@@ -114,8 +117,8 @@ mod tests {
             "[{ type = \"dense\", units = 64 }, { type = \"dropout\", rate = 0.2 }, { type = \"dense\" }]"
                 .parse()
                 .expect("TOML");
-        assert_eq!(short(&value), "64, dropout 0.2");
-        assert_eq!(short(&Value::Float(0.001)), "0.001");
+        assert_eq!(short(&value), "64 dropout 0.2");
+        assert_eq!([0.001, 2.5e-5, 0.0].map(|x| short(&Value::Float(x))), ["0.001", "2.5e-5", "0.0"]);
         assert_eq!(short(&Value::String("adam".into())), "adam");
         let standing = Standing { trial: 2, rungs: 1, epochs: 6, score: Some(0.5), diverged: false };
         let values = [("model.layers".to_owned(), value), ("optimizer.name".to_owned(), Value::from("adam"))];

@@ -121,7 +121,7 @@ pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer
         begin(&folder, &project, &shared, number, &rungs, &objective)?;
     }
     let trials = Trials::new(&folder, configs, &shared.device, objective);
-    Search { project, printer, shared, base, folder, values, trials, objective }.run(&rungs, flags.max_time)
+    Search { project, printer, shared, folder, values, trials, objective }.run(&rungs, flags.max_time)
 }
 
 /// The record of a search, and its configuration.
@@ -259,7 +259,6 @@ struct Search<'a> {
     project: Project,
     printer: &'a Printer,
     shared: Shared,
-    base: Config,
     folder: Folder,
     /// What was drawn for each trial.
     values: Vec<Vec<(String, Value)>>,
@@ -329,17 +328,19 @@ impl Search<'_> {
 
     fn tell(&self, rung: usize, of: usize, trial: usize) {
         let standing = &self.trials.standings()[trial];
-        let values: Vec<String> =
-            self.values[trial].iter().map(|(key, value)| format!("{key} {}", leaderboard::short(value))).collect();
+        let values: Vec<String> = self.values[trial]
+            .iter()
+            .map(|(key, value)| format!("{} {}", leaderboard::brief(key), leaderboard::short(value)))
+            .collect();
         let score = match standing.score {
             _ if standing.diverged => "diverged".into(),
             Some(score) => format!("{} {score:.4}", self.objective.metric.replace('_', " ")),
             None => "no score".into(),
         };
-        let number = trial + 1;
+        let (number, epochs) = (trial + 1, standing.epochs);
+        let s = if epochs == 1 { "" } else { "s" };
         self.printer.say(format!(
-            "rung {rung}/{of}  trial {number:>3}: {score} after {} epochs; {}",
-            standing.epochs,
+            "rung {rung}/{of}  trial {number:>3}: {score} after {epochs} epoch{s}; {}",
             values.join(", ")
         ));
         let values: BTreeMap<&str, &Value> = self.values[trial].iter().map(|(key, v)| (key.as_str(), v)).collect();
@@ -363,10 +364,8 @@ impl Search<'_> {
         let outcome = session.run(Some(state))?;
         train::leave(&self.project, &outcome, &folder, &self.shared, true)?;
         self.printer.say(format!("\nthe best is trial {}:", best.trial + 1));
-        for difference in self.base.differences(self.project.config()) {
-            if let ([_, Some(now)], false) = (&difference.values, difference.key.starts_with("search")) {
-                self.printer.say(format!("  {} = {now}", difference.key));
-            }
+        for (key, value) in &self.values[best.trial] {
+            self.printer.say(format!("  {key} = {}", leaderboard::short(value)));
         }
         train::conclude(&self.project, &outcome, &folder, self.printer);
         Ok(())

@@ -122,21 +122,22 @@ impl Curve {
     }
 }
 
-/// Fastai's `valley`, its default: the longest falling subsequence of the smoothed losses, and of its steps the rate in
-/// the middle, (1/3 + 1/6) of the way. Like there, the first tenth and the last five points are left out, as the
-/// average is still settling or the loss rising already.
+/// Fastai's `valley`, its default (`fastai.callback.schedule`): the longest falling subsequence of the smoothed losses,
+/// taken to lie without gaps before its lowest point, and of that stretch the rate in the middle, (1/3 + 1/6) of the
+/// way. Like there, the first tenth and the last five points are left out, as the average is still settling or the
+/// loss rising already. The steepest descent, Smith's own hint, is a matter of noise on small data.
 fn valley(points: &[Point]) -> Option<f64> {
     let points = points.get(points.len() / 10..points.len().saturating_sub(5))?;
-    // How long the longest falling subsequence is that ends at each point, and where it began.
-    let mut falls: Vec<(usize, usize)> = Vec::with_capacity(points.len());
+    // The points of the longest falling subsequence that ends at each.
+    let mut lengths: Vec<usize> = Vec::with_capacity(points.len());
     for (i, point) in points.iter().enumerate() {
-        let before = (0..i).filter(|&j| points[j].smoothed > point.smoothed);
-        // Of several the first.
-        let longest = before.map(|j| falls[j]).fold((0, i), |best, fall| if fall.0 > best.0 { fall } else { best });
-        falls.push((longest.0 + 1, longest.1));
+        let before = (0..i).filter(|&j| points[j].smoothed > point.smoothed).map(|j| lengths[j]).max();
+        lengths.push(before.unwrap_or(0) + 1);
     }
-    let (end, &(length, start)) = falls.iter().enumerate().rev().max_by_key(|(_, (length, _))| *length)?;
-    (length > 1).then(|| points[start + (end - start) / 2].learning_rate)
+    // Of several the first.
+    let (end, &length) = lengths.iter().enumerate().rev().max_by_key(|(_, length)| **length)?;
+    let middle = (end + length / 3 + length / 6).saturating_sub(length);
+    (length > 1).then(|| points[middle].learning_rate)
 }
 
 /// As a person would type it.
@@ -163,12 +164,13 @@ mod tests {
 
     #[test]
     fn the_suggestion_lies_in_the_middle_of_the_longest_fall() {
-        // Ten points: the first and the last five are not looked at; 7 5 4 2 fall from the second to the fifth.
-        let losses = [9.0, 7.0, 5.0, 4.0, 2.0, 3.0, 8.0, 8.0, 8.0, 8.0];
-        assert_eq!(valley(&points(losses)), Some(1e2));
-        // Noise does not cut a fall short.
-        let losses = [9.0, 7.0, 7.5, 5.0, 6.0, 4.0, 4.5, 2.0, 8.0, 8.0, 8.0, 8.0, 8.0];
-        assert_eq!(valley(&points(losses)), Some(1e4));
+        // The first two and the last five are not looked at; six points fall, to the one at 1e10: 1e10 - 6 + 2 + 1.
+        let losses =
+            [9.0, 9.0, 7.0, 7.0, 7.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 2.5, 3.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0];
+        assert_eq!(valley(&points(losses)), Some(1e7));
+        // Noise does not cut a fall short: 7 6 5 4 3 are five points, to 1e9; 1e9 - 5 + 1 + 0.
+        let losses = [9.0, 7.0, 8.0, 6.0, 6.5, 5.0, 7.0, 4.0, 4.5, 3.0, 8.0, 8.0, 8.0, 8.0, 8.0];
+        assert_eq!(valley(&points(losses)), Some(1e5));
         assert_eq!(valley(&points([1.0; 20])), None);
         assert_eq!(valley(&points((0..20).map(f64::from))), None);
         assert_eq!(valley(&points([1.0; 3])), None);
