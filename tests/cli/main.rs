@@ -1,10 +1,13 @@
 //! The program as its users meet it: what it prints, what it leaves, what it answers to mistakes.
 
 mod commands;
+mod cv;
 mod flags;
+mod lr_find;
 mod mistakes;
 mod output;
 mod run_folder;
+mod search;
 mod tables;
 
 use std::collections::BTreeSet;

@@ -14,6 +14,7 @@ mod digits;
 mod diverging;
 mod large;
 mod random_layers;
+mod range_test;
 mod sizes;
 
 use libtest_mimic::Failed;
@@ -68,7 +69,8 @@ impl Trained {
 }
 
 fn main() {
-    let each = [counts::EACH, digits::EACH, blocks::EACH, diverging::EACH, random_layers::EACH].concat();
+    let each =
+        [counts::EACH, digits::EACH, blocks::EACH, diverging::EACH, random_layers::EACH, range_test::EACH].concat();
     let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU].concat();
     subject::main(&each, &gpu, digits::PLAIN)
 }
