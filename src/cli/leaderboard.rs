@@ -125,7 +125,7 @@ mod tests {
         let objective = Objective { metric: "validation_loss", higher_is_better: false };
         let text = csv(&[Row { standing: &standing, values: &values }], &objective);
         let mut reader = csv::Reader::from_reader(text.as_bytes());
-        assert_eq!(reader.headers().expect("a header").iter().last(), Some("optimizer.name"));
+        assert_eq!(reader.headers().expect("a header").iter().next_back(), Some("optimizer.name"));
         let row = reader.records().next().expect("a row").expect("it is CSV");
         assert_eq!((&row[0], &row[1], &row[2], &row[3], &row[6]), ("1", "3", "0.5", "6", "adam"));
     }

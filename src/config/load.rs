@@ -87,8 +87,8 @@ pub fn load(file: Option<&Path>, overrides: &[Override]) -> Result<Loaded> {
 impl Config {
     /// Reads back what [`Config::to_toml`] wrote: paths stay as they are.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let mut sources = Sources::default();
-        sources.file = Some(File { path: "configuration".into(), text: text.to_owned(), places: Places::new() });
+        let file = File { path: "configuration".into(), text: text.to_owned(), places: Places::new() };
+        let mut sources = Sources { file: Some(file), ..Sources::default() };
         let table = sources.parse_file()?;
         check(&table).map_err(|complaint| sources.blame_file(complaint))?;
         Config::deserialize(table).map_err(|error| Error::data(error.message().to_owned()))

@@ -132,3 +132,32 @@ impl Stopping {
         self.metric.is_some() && self.waited >= self.patience
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trainings_are_compared_by_the_epoch_whose_weights_are_kept() {
+        let epoch = |epoch, f1: f64, is_best| Epoch {
+            epoch,
+            learning_rate: 0.1,
+            train_loss: 1.0,
+            validation_loss: Some(2.0),
+            metrics: vec![("validation_f1".into(), f1)],
+            seconds: 0.0,
+            is_best,
+        };
+        let epochs = [epoch(1, 0.5, true), epoch(2, 0.8, true), epoch(3, 0.6, false)];
+        let objective = Objective { metric: "validation_f1", higher_is_better: true };
+        let mut config = EarlyStopping::default();
+        assert_eq!(objective.of(&epochs, &config), Some(0.8));
+        assert_eq!(objective.of(&epochs[..1], &config), Some(0.5));
+        assert_eq!(objective.of(&[], &config), None);
+        config.restore_best = false;
+        assert_eq!(objective.of(&epochs, &config), Some(0.6));
+        assert_eq!(objective.of(&[epoch(1, f64::NAN, true)], &config), None);
+        let loss = Objective { metric: "validation_loss", higher_is_better: false };
+        assert_eq!(loss.of(&epochs, &config), Some(2.0));
+    }
+}
