@@ -9,27 +9,29 @@ fn part_multiply(tile_row: u32, tile_column: u32, lane: u32, depth4: u32) {
     let j4 = tile_column * (TILE_COLUMNS / 4u);
     let row = (lane / 8u) * 4u;
     let column4 = lane % 8u;
+    let right_lines = part_right_lines(j4 + column4);
     var sums: array<vec4<f32>, 4>;
     for (var start4 = 0u; start4 < depth4; start4 += 4u) {
-        for (var part = 0u; part < 2u; part++) {
-            let r = lane / 4u + part * 16u;
-            let p = lane % 4u;
-            var left = vec4(0.0);
-            if (start4 + p < depth4) {
-                left = part_left(part_row(i + r), start4 + p);
-            }
-            for (var q = 0u; q < 4u; q++) {
-                part_left_tile[r][p * 4u + q] = left[q];
-            }
-        }
+        // Half of the invocations bring the left operand, half the right one.
         if (lane < 32u) {
-            let p = lane / 8u;
+            let p4 = lane % 4u;
+            var left = mat4x4<f32>();
+            if (start4 + p4 < depth4) {
+                left = part_left(i / 4u + lane / 4u, start4 + p4);
+            }
+            for (var r = 0u; r < 4u; r++) {
+                for (var q = 0u; q < 4u; q++) {
+                    part_left_tile[lane / 4u * 4u + r][p4 * 4u + q] = left[r][q];
+                }
+            }
+        } else {
+            let p4 = lane / 8u - 4u;
             var right = mat4x4<f32>();
-            if (start4 + p < depth4) {
-                right = part_right(start4 + p, j4 + column4);
+            if (start4 + p4 < depth4) {
+                right = part_right(right_lines, start4 + p4, j4 + column4);
             }
             for (var q = 0u; q < 4u; q++) {
-                part_right_tile[p * 4u + q][column4] = right[q];
+                part_right_tile[p4 * 4u + q][column4] = right[q];
             }
         }
         workgroupBarrier();
@@ -42,6 +44,8 @@ fn part_multiply(tile_row: u32, tile_column: u32, lane: u32, depth4: u32) {
         workgroupBarrier();
     }
     for (var r = 0u; r < 4u; r++) {
-        part_finish(i + row + r, j4 + column4, sums[r]);
+        if (i + row + r < part_rows()) {
+            part_finish(i + row + r, j4 + column4, sums[r]);
+        }
     }
 }

@@ -5,8 +5,8 @@ use bytemuck::{Pod, Zeroable};
 
 use super::edge::drop_words;
 use super::{
-    Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Region, TensorId, Tile, matmul, pitch4, tiles, twins,
-    wgsl,
+    Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Product, Region, Stored, TensorId, Tile, matmul,
+    pitch4, tiles, twins, wgsl,
 };
 use crate::model::real::{Operand, Real};
 
@@ -71,6 +71,12 @@ impl DenseGrad {
     }
 }
 
+/// dzᵀ·x.
+const WEIGHTS: Product = Product { part: "weights", left: Stored::Across, right: Stored::Across };
+
+/// dz·W.
+const BELOW: Product = Product { part: "below", left: Stored::Along, right: Stored::Across };
+
 impl Op for DenseGrad {
     fn name(&self) -> &'static str {
         "dense_grad"
@@ -95,10 +101,10 @@ impl Op for DenseGrad {
         });
         match &self.below {
             Some(below) => {
-                sources.extend([wgsl!("lib/below.wgsl"), matmul(class, &["weights", "below"])]);
+                sources.extend([wgsl!("lib/below.wgsl"), matmul(class, &[WEIGHTS, BELOW])]);
                 sources.extend(below.edge.sources());
             }
-            None => sources.extend([wgsl!("lib/below_none.wgsl"), matmul(class, &["weights"])]),
+            None => sources.extend([wgsl!("lib/below_none.wgsl"), matmul(class, &[WEIGHTS])]),
         }
         sources
     }
