@@ -88,7 +88,7 @@ impl Op for Dense {
         vec![
             wgsl!("ops/dense.wgsl"),
             wgsl!("lib/columns.wgsl"),
-            matmul(class, &[PRODUCT]),
+            matmul(class, self.units, self.input.features(), &[PRODUCT]),
             self.input.source(),
             if self.bias.is_some() { wgsl!("lib/bias.wgsl") } else { wgsl!("lib/bias_none.wgsl") },
             if self.saved.is_some() { wgsl!("lib/save_input.wgsl") } else { wgsl!("lib/save_nothing.wgsl") },

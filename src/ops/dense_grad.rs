@@ -94,6 +94,7 @@ impl Op for DenseGrad {
     }
 
     fn sources(&self, class: Class) -> Vec<String> {
+        let products = |products: &[Product]| matmul(class, self.units, self.input.features(), products);
         let mut sources = vec![wgsl!("ops/dense_grad.wgsl"), wgsl!("lib/columns.wgsl"), self.input.source()];
         sources.push(match self.bias_gradient {
             Some(_) => wgsl!("lib/bias_gradient.wgsl"),
@@ -101,10 +102,10 @@ impl Op for DenseGrad {
         });
         match &self.below {
             Some(below) => {
-                sources.extend([wgsl!("lib/below.wgsl"), matmul(class, &[WEIGHTS, BELOW])]);
+                sources.extend([wgsl!("lib/below.wgsl"), products(&[WEIGHTS, BELOW])]);
                 sources.extend(below.edge.sources());
             }
-            None => sources.extend([wgsl!("lib/below_none.wgsl"), matmul(class, &[WEIGHTS])]),
+            None => sources.extend([wgsl!("lib/below_none.wgsl"), products(&[WEIGHTS])]),
         }
         sources
     }

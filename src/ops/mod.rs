@@ -235,11 +235,14 @@ impl Product {
     }
 }
 
-/// The matrix products of a kernel for a class of device, after the constants of the tile they share.
-fn matmul(class: Class, products: &[Product]) -> String {
-    let tile = match class {
-        Class::Software | Class::SoftwareLanes => wgsl!("lib/tile_registers.wgsl"),
-        Class::Hardware => wgsl!("lib/tile_shared.wgsl"),
+/// The matrix products of a kernel for a class of device, after the constants of the tile they share. On a GPU the tile
+/// is chosen by the narrower side of the weights: a wide tile needs enough of them to keep the GPU's processors busy.
+fn matmul(class: Class, units: usize, features: usize, products: &[Product]) -> String {
+    let tile = match (class, units.min(features)) {
+        (Class::Software | Class::SoftwareLanes, _) => wgsl!("lib/tile_registers.wgsl"),
+        (Class::Hardware, 1024..) => wgsl!("lib/tile_shared_128.wgsl"),
+        (Class::Hardware, 256..) => wgsl!("lib/tile_shared_64.wgsl"),
+        (Class::Hardware, _) => wgsl!("lib/tile_shared.wgsl"),
     };
     std::iter::once(tile).chain(products.iter().flat_map(|product| product.sources(class))).collect()
 }
