@@ -176,20 +176,34 @@ pub struct ProfileRow {
 
 /// Times each training step by itself: the median over repeats of several dispatches.
 pub fn profile(executor: &mut dyn Executor, batch: &Batch) -> Result<Vec<ProfileRow>> {
+    profile_within(executor, batch, Duration::MAX)
+}
+
+/// As [`profile`], with fewer dispatches where they would take longer than `budget` in all; each step runs once at
+/// least.
+pub fn profile_within(executor: &mut dyn Executor, batch: &Batch, budget: Duration) -> Result<Vec<ProfileRow>> {
     const DISPATCHES: usize = 8;
+    let steps = executor.plan().train.len();
+    let share = budget / steps.max(1) as u32;
     let mut rows = Vec::new();
-    for step in 0..executor.plan().train.len() {
-        let mut times = Vec::new();
-        for _ in 0..=REPEATS {
+    for step in 0..steps {
+        let began = Instant::now();
+        let mut time = |dispatches: usize| -> Result<f64> {
             let start = Instant::now();
-            for _ in 0..DISPATCHES {
+            for _ in 0..dispatches {
                 executor.run_step(Phase::Train, step, batch)?;
             }
             executor.wait()?;
-            times.push(start.elapsed().as_secs_f64() * 1e3 / DISPATCHES as f64);
+            Ok(start.elapsed().as_secs_f64() * 1e3 / dispatches as f64)
+        };
+        // The first dispatch warms caches up, and counts only where there is no time for more.
+        let mut times = vec![time(1)?];
+        let quick = began.elapsed() * DISPATCHES as u32 <= share / REPEATS as u32;
+        let dispatches = if quick { DISPATCHES } else { 1 };
+        while times.len() <= REPEATS && began.elapsed() < share {
+            times.push(time(dispatches)?);
         }
-        // The first repeat warms caches up.
-        let mut times = times.split_off(1);
+        let mut times = if times.len() > 1 { times.split_off(1) } else { times };
         times.sort_by(f64::total_cmp);
         let ms = times[times.len() / 2];
         let step = &executor.plan().train[step];

@@ -6,5 +6,7 @@ fn shrink() -> f32 {
     for (var i = 0u; i < p.partials; i++) {
         sum += partials[4u * i];
     }
-    return min(1.0, p.clip_norm / (sqrt(sum) + 1e-6));
+    let ratio = p.clip_norm / (sqrt(sum) + 1e-6);
+    // A norm that is NaN must not look like one below the limit.
+    return select(ratio, min(1.0, ratio), is_finite(vec4(ratio)).x);
 }

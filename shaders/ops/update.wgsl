@@ -33,6 +33,11 @@ fn main(
         return;
     }
     let is_matrix = i < p.matrices;
-    let gradient = clamp(penalized(g[i], w[i], is_matrix) * shrink(), vec4(-p.clip_value), vec4(p.clip_value));
-    w[i] = optimize(i, w[i], gradient, is_matrix);
+    let whole = penalized(g[i], w[i], is_matrix);
+    // Padding stays zero, even if the factor is NaN.
+    let gradient = select(whole * shrink(), whole, whole == vec4(0.0));
+    let clipped = clamp(gradient, vec4(-p.clip_value), vec4(p.clip_value));
+    // What is not finite is to be seen, not clipped away.
+    let kept = select(gradient, clipped, is_finite(gradient));
+    w[i] = optimize(i, w[i], kept, is_matrix);
 }

@@ -71,7 +71,7 @@ impl Shared {
 }
 
 /// Flags of the commands that take a run file.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct RunFlags {
     /// A built-in name (digits), a .csv or .tsv (also .gz), an .npz, or a folder of MNIST-style IDX files
     #[arg(value_name = "DATA")]
@@ -135,25 +135,39 @@ impl RunFlags {
 /// Which flags came from the environment.
 pub(super) struct Overrides {
     from_environment: Vec<String>,
+    /// Everything that was given, on the command line or in the environment.
+    given: Vec<String>,
 }
 
 impl Overrides {
     pub fn none() -> Self {
-        Overrides { from_environment: Vec::new() }
+        Overrides { from_environment: Vec::new(), given: Vec::new() }
     }
 
     pub fn new(matches: &ArgMatches) -> Self {
-        let mut from_environment = Vec::new();
+        let (mut from_environment, mut given) = (Vec::new(), Vec::new());
         let mut note = |matches: &ArgMatches| {
-            let ids = matches.ids().map(clap::Id::as_str).filter(|id| matches.try_get_raw(id).is_ok());
-            from_environment
-                .extend(ids.filter(|id| matches.value_source(id) == Some(ValueSource::EnvVariable)).map(str::to_owned));
+            for id in matches.ids().map(clap::Id::as_str).filter(|id| matches.try_get_raw(id).is_ok()) {
+                match matches.value_source(id) {
+                    Some(ValueSource::EnvVariable) => {
+                        from_environment.push(id.to_owned());
+                        given.push(id.to_owned());
+                    }
+                    Some(ValueSource::CommandLine) => given.push(id.to_owned()),
+                    _ => {}
+                }
+            }
         };
         note(matches);
         if let Some((_, matches)) = matches.subcommand() {
             note(matches);
         }
-        Overrides { from_environment }
+        Overrides { from_environment, given }
+    }
+
+    /// Whether a flag has another value than its default by the user's will.
+    pub fn is_given(&self, id: &str) -> bool {
+        self.given.iter().any(|own| own == id)
     }
 
     fn is_from_environment(&self, id: &str) -> bool {

@@ -3,16 +3,30 @@
 mod bench;
 mod device;
 mod devices;
+mod doctor;
+mod eval;
+mod export;
+mod finished;
 mod flags;
+mod machine;
+mod page;
 mod parse;
 mod plan;
+mod predict;
 mod print;
+mod progress;
 mod project;
+mod resume;
+mod session;
+mod signals;
 mod tour;
 mod train;
+mod trial;
 mod verify;
 
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -46,6 +60,15 @@ enum Command {
     /// Trains a network and leaves it in a run folder
     #[command(before_help = train::EXAMPLES, after_help = ENVIRONMENT)]
     Train(train::Flags),
+    /// Predicts with a finished run, as CSV
+    #[command(before_help = predict::EXAMPLES, after_help = ENVIRONMENT)]
+    Predict(predict::Flags),
+    /// Loss and metrics of a finished run on other data
+    #[command(before_help = eval::EXAMPLES, after_help = ENVIRONMENT)]
+    Eval(finished::RunAndData),
+    /// Writes a finished run as ONNX, with its preprocessing inside the graph
+    #[command(before_help = export::EXAMPLES)]
+    Export(export::Flags),
     /// Checks every step of a network on a device against the f64 reference
     #[command(before_help = verify::EXAMPLES, after_help = ENVIRONMENT)]
     Verify(verify::Flags),
@@ -55,6 +78,9 @@ enum Command {
     /// Lists the adapters of this machine
     #[command(before_help = devices::EXAMPLES)]
     Devices,
+    /// Tests every device of this machine and prints what a bug report needs
+    #[command(before_help = doctor::EXAMPLES)]
+    Doctor,
     /// Times training steps, CPU against GPU
     #[command(before_help = bench::EXAMPLES)]
     Bench(bench::Flags),
@@ -75,10 +101,27 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(&Printer::before_flags(color), &Error::internal(error.to_string())),
     };
     let printer = Printer::new(&cli.shared);
-    match run(cli, &Overrides::new(&matches), &printer, began) {
-        Ok(()) => ExitCode::SUCCESS,
+    std::panic::set_hook(Box::new(note_panic));
+    let ended = catch_unwind(AssertUnwindSafe(|| run(cli, &Overrides::new(&matches), &printer, began)));
+    match ended.unwrap_or_else(|_| Err(defect())) {
+        Ok(code) => code,
         Err(error) => refuse(&printer, &error),
     }
+}
+
+/// Where the last panic was, for the sentence about it.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// Keeps quiet until it is known whether anybody catches it: a lost device is found by a panic of wgpu.
+fn note_panic(panic: &PanicHookInfo) {
+    let what = panic.payload_as_str().unwrap_or("a panic").lines().next().unwrap_or_default().to_owned();
+    let place = panic.location().map_or_else(String::new, |place| format!(" ({}:{})", place.file(), place.line()));
+    *PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(format!("{what}{place}"));
+}
+
+fn defect() -> Error {
+    let what = PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take().unwrap_or_default();
+    Error::internal(format!("this is a defect of wgrad: {what}")).remedy("please report it with `wgrad devices`")
 }
 
 fn refuse(printer: &Printer, error: &Error) -> ExitCode {
@@ -86,14 +129,19 @@ fn refuse(printer: &Printer, error: &Error) -> ExitCode {
     ExitCode::from(error.exit_code())
 }
 
-fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Result<()> {
+fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Result<ExitCode> {
     let shared = &cli.shared;
-    match cli.command {
+    let done = match cli.command {
         None => tour::run(shared, printer, began),
-        Some(Command::Train(flags)) => train::run(&flags, shared, overrides, printer),
+        Some(Command::Train(flags)) => return train::run(&flags, shared, overrides, printer),
+        Some(Command::Predict(flags)) => predict::run(&flags, shared, printer),
+        Some(Command::Eval(arguments)) => eval::run(&arguments, shared, printer),
+        Some(Command::Export(flags)) => export::run(&flags, printer),
         Some(Command::Verify(flags)) => verify::run(&flags, shared, overrides, printer),
         Some(Command::Plan(flags)) => plan::run(&flags, shared, overrides, printer),
         Some(Command::Devices) => devices::run(printer),
+        Some(Command::Doctor) => doctor::run(shared, printer),
         Some(Command::Bench(flags)) => bench::run(&flags, shared, printer, began),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

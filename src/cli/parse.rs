@@ -92,6 +92,14 @@ fn sentence(error: &clap::Error, arguments: &[OsString]) -> Error {
             };
             Error::usage("there is no such command").at(name).remedy(remedy)
         }
+        ErrorKind::MissingRequiredArgument => {
+            let names = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::Strings(names)) => names.join(" and "),
+                _ => "an argument".into(),
+            };
+            let is = if names.contains(" and ") { "are" } else { "is" };
+            Error::usage(format!("{names} {is} missing")).remedy("see --help, which begins with examples")
+        }
         ErrorKind::ArgumentConflict => Error::usage("it is given twice").at(flag).remedy("give it once"),
         _ => {
             let text = error.to_string();

@@ -37,6 +37,20 @@ impl Printer {
         let _ = if self.json { writeln!(std::io::stderr(), "{text}") } else { writeln!(std::io::stdout(), "{text}") };
     }
 
+    /// A line for people that is not to be mistaken for data: to stderr.
+    pub fn note(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// What a person should know about the data, unless it is not wanted.
+    pub fn caution(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            self.warn(text);
+        }
+    }
+
     /// A heading for people.
     pub fn heading(&self, text: &str) {
         let colored = if self.json { self.colors(&std::io::stderr()) } else { self.colors(&std::io::stdout()) };
@@ -55,6 +69,13 @@ impl Printer {
         {
             let _ = writeln!(std::io::stdout(), "{text}");
         }
+    }
+
+    /// Something that a person should know though all goes on; on stderr, and not silenced.
+    pub fn warn(&self, text: impl std::fmt::Display) {
+        let mut stderr = std::io::stderr();
+        let label = if self.colors(&stderr) { "\x1b[1;33mwarning:\x1b[0m" } else { "warning:" };
+        let _ = writeln!(stderr, "{label} {text}");
     }
 
     pub fn error(&self, error: &Error) {

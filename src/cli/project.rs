@@ -54,9 +54,15 @@ impl Project {
         &self.loaded.config
     }
 
+    /// An executor on the CPU path, whatever device was chosen.
+    pub fn cpu_executor(&self) -> Result<Box<dyn Executor>> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Chosen::Cpu { threads }.executor(self.plan.clone())
+    }
+
     /// What was found and what is going to work on it.
     pub fn announce(&self, printer: &Printer) {
-        let (data, plan) = (&self.data, &self.plan);
+        let data = &self.data;
         data.notes.iter().for_each(|note| printer.say(note));
         let rows = |rows: usize| grouped(rows as u64);
         let features = data.feature_columns();
@@ -69,15 +75,21 @@ impl Project {
             rows(features),
             if features == 1 { "" } else { "s" }
         ));
-        let units = self.config().model.layers.iter().filter_map(|layer| layer.units);
-        let sizes: Vec<String> = std::iter::once(features).chain(units).map(|size| size.to_string()).collect();
-        printer.say(format!(
-            "model: {}, {} parameters, {} dispatches a step",
-            sizes.join("-"),
-            grouped(plan.parameter_count() as u64),
-            plan.train.len()
-        ));
+        printer.say(format!("model: {}", self.model()));
         printer.say(format!("device: {}{}", self.device.info().adapter, self.why_device));
+    }
+
+    /// Layer sizes, parameters and dispatches in words.
+    pub fn model(&self) -> String {
+        let units = self.config().model.layers.iter().filter_map(|layer| layer.units);
+        let sizes: Vec<String> =
+            std::iter::once(self.data.feature_columns()).chain(units).map(|size| size.to_string()).collect();
+        format!(
+            "{}, {} parameters, {} dispatches a step",
+            sizes.join("-"),
+            grouped(self.plan.parameter_count() as u64),
+            self.plan.train.len()
+        )
     }
 
     /// Puts the flag or the line of the run file onto a fault with a key.

@@ -6,8 +6,10 @@ use super::bench;
 use super::device::{self, Chosen};
 use super::flags::{RunFlags, Shared};
 use super::print::Printer;
+use super::progress::Told;
 use super::project::Project;
-use super::train::{self, Told};
+use super::session::Session;
+use super::train;
 use crate::bench::Subject;
 use crate::error::Result;
 use crate::gpu;
@@ -19,9 +21,10 @@ pub(super) fn run(shared: &Shared, printer: &Printer, began: Instant) -> Result<
     let flags = RunFlags::of("digits");
     let overrides = super::flags::Overrides::none();
     let project = Project::open(&flags, shared, &overrides, None)?;
-    let outcome = train::train(&project, printer, Told::TenthEpochs)?;
+    project.announce(printer);
+    let outcome = Session::new(&project, printer, Told::TenthEpochs).run(None)?;
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
-        printer.say(train::verdict(*set, *loss, metrics, baseline));
+        printer.say(train::verdict(set.name(), *loss, metrics, baseline));
         printer.say(format!("trained in {:.1} s on {}", outcome.seconds, project.device.info().adapter));
     }
     let adapters = gpu::adapters()?;

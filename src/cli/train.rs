@@ -1,187 +1,120 @@
 //! `wgrad train`.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use super::flags::{Overrides, RunFlags, Shared};
+use super::flags::{Overrides, RunFlags, Shared, count};
 use super::print::Printer;
+use super::progress::Told;
 use super::project::Project;
-use super::verify;
+use super::resume::Resumed;
+use super::session::{OnDeviceLost, Outcome, Session, Stop, resume_command};
+use super::signals::{Request, Signals};
+use super::{page, trial, verify};
 use crate::error::Result;
-use crate::train::diagnosis::{Advice, diagnose};
+use crate::events;
+use crate::train::End;
+use crate::train::checkpoint;
 use crate::train::folder::{Folder, history_csv, pretty_json};
 use crate::train::metrics::Metrics;
-use crate::train::{End, Epoch, Set, Trainer, weights};
+use crate::verify::Report;
 
 pub(super) const EXAMPLES: &str = "Examples:
   wgrad train digits
   wgrad train houses.csv --target price --epochs 100
   wgrad train mnist/ --hidden 128,64 --activation tanh --device gpu --verify
-  wgrad train --config run.toml --set optimizer.momentum=0.9 --out runs/first";
+  wgrad train --config run.toml --set optimizer.momentum=0.9 --out runs/first
+  wgrad train --resume runs/first --epochs 200";
 
 #[derive(Debug, Args)]
 pub(super) struct Flags {
     #[command(flatten)]
     pub run: RunFlags,
     /// The run's folder [default: runs/<UTC time>-<data name>]
-    #[arg(long, env = "WGRAD_OUT", hide_env = true, value_name = "DIR")]
+    #[arg(long, env = "WGRAD_OUT", hide_env = true, value_name = "DIR", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
+    /// Goes on with a run in its folder, bit for bit on the same device; --epochs may extend it
+    #[arg(long, env = "WGRAD_RESUME", hide_env = true, value_name = "RUN")]
+    pub resume: Option<PathBuf>,
     /// Verifies every step on this device before training
     #[arg(long, env = "WGRAD_VERIFY", hide_env = true, value_parser = FalseyValueParser::new())]
     pub verify: bool,
+    /// Stops after this time, such as 90s, 10m or 2h; the run can be resumed
+    #[arg(long, env = "WGRAD_MAX_TIME", hide_env = true, value_name = "TIME", value_parser = max_time)]
+    pub max_time: Option<Duration>,
+    /// Runs one batch of everything, shows shapes and memory, keeps nothing
+    #[arg(long, env = "WGRAD_DRY_RUN", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub dry_run: bool,
+    /// Tells whether the network can learn N batches by heart; keeps nothing
+    #[arg(long, env = "WGRAD_OVERFIT", hide_env = true, value_name = "N", value_parser = count, allow_negative_numbers = true, conflicts_with_all = ["resume", "dry_run"])]
+    pub overfit: Option<u32>,
+    /// When the device is lost: stop (exit code 5; --resume goes on), or go on on the CPU path
+    #[arg(long, env = "WGRAD_ON_DEVICE_LOST", hide_env = true, value_enum, default_value_t = OnDeviceLost::Stop, value_name = "WHAT")]
+    pub on_device_lost: OnDeviceLost,
 }
 
-/// What a finished training leaves for its files and for people.
-pub(super) struct Outcome {
-    pub end: End,
-    pub epochs: Vec<Epoch>,
-    pub best_epoch: Option<usize>,
-    pub seconds: f64,
-    /// Loss, metrics and the baseline's metrics of each set that has rows.
-    pub sets: Vec<(Set, f64, Metrics, Metrics)>,
-    pub model: Vec<u8>,
-    pub advice: Vec<Advice>,
+fn max_time(text: &str) -> Result<Duration, &'static str> {
+    let time = humantime::parse_duration(text).ok().filter(|time| !time.is_zero());
+    time.ok_or("give a time with its unit, such as 90s, 10m or 1h30m")
 }
 
-pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer: &Printer) -> Result<()> {
-    // Before any work is done: an unusable folder must not cost a training.
-    let claimed = flags.out.as_deref().map(Folder::claim).transpose()?;
-    let project = Project::open(&flags.run, shared, overrides, None)?;
-    let folder = match claimed {
-        Some(folder) => folder,
-        None => Folder::claim_new(&project.data.name)?,
+pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer: &Printer) -> Result<ExitCode> {
+    // Before the data, and before any work is done: a run that cannot go on is the first thing to know.
+    let resumed = flags.resume.as_deref().map(Resumed::read).transpose()?;
+    let (mut run_flags, mut shared) = (flags.run.clone(), shared.clone());
+    if let Some(resumed) = &resumed {
+        resumed.complete(&mut run_flags, &mut shared, overrides)?;
+    }
+    let project = Project::open(&run_flags, &shared, overrides, None)?;
+    if let Some(resumed) = &resumed {
+        resumed.check(&project, printer)?;
+    }
+    if flags.dry_run {
+        return trial::dry_run(&project, printer).map(|()| ExitCode::SUCCESS);
+    }
+    if let Some(batches) = flags.overfit {
+        return trial::overfit(&project, batches as usize, printer).map(|()| ExitCode::SUCCESS);
+    }
+    let (folder, state) = match resumed {
+        Some(Resumed { folder, checkpoint }) => (folder, Some(checkpoint.state)),
+        None => (flags.out.as_deref().map_or_else(|| Folder::claim_new(&project.data.name), Folder::claim)?, None),
     };
-    if flags.verify {
-        let report = project.verify()?;
+    let verification = flags.verify.then(|| project.verify()).transpose()?;
+    if let Some(report) = &verification {
         let adapter = project.device.info().adapter;
-        verify::show(&report, &adapter, printer);
+        verify::show(report, &adapter, printer);
         report.verdict(&adapter)?;
     }
-    let outcome = train(&project, printer, Told::EveryEpoch)?;
-    leave(&project, &outcome, &folder, shared)?;
-    conclude(&project, &outcome, &folder, printer);
-    Ok(())
-}
-
-/// How much is told about the epochs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
-    EveryEpoch,
-    /// The first, the tenth, the twentieth, …
-    TenthEpochs,
-}
-
-/// Trains, shows progress, and evaluates every set with the chosen weights.
-pub(super) fn train(project: &Project, printer: &Printer, told: Told) -> Result<Outcome> {
-    let executor = project.device.executor(project.plan.clone())?;
-    let config = project.config();
-    let mut trainer = Trainer::new(config, &project.data, executor).map_err(|keyed| project.locate(keyed))?;
     project.announce(printer);
-    let began = Instant::now();
-    let mut progress = Progress::new(config.train.epochs, printer, told);
-    let end = trainer.fit(&mut |epoch| {
-        progress.show(epoch);
-        ControlFlow::Continue(())
-    });
-    progress.finish();
-    let end = end?;
-    let seconds = began.elapsed().as_secs_f64();
-    let mut sets = Vec::new();
-    for set in Set::ALL {
-        if let (Some(evaluation), Some(baseline)) = (trainer.evaluate(set)?, trainer.baseline(set)) {
-            if !evaluation.loss.is_finite() {
-                return Err(trainer.diverged(&format!("the loss on the {} rows", set.name())));
-            }
-            sets.push((set, evaluation.loss, evaluation.metrics, baseline));
-        }
+    if let Some(state) = &state {
+        let (epochs, all) = (state.epochs.len(), project.config().train.epochs);
+        let s = if all == 1 { "" } else { "s" };
+        printer.say(format!("resuming {} after {epochs} of {all} epoch{s}", folder.path().display()));
     }
-    let description = json!({"model": config.model, "loss": config.loss, "preprocessing": project.data.preprocessing});
-    let model = weights::to_bytes(&project.plan, &trainer.model_weights()?, &description)?;
-    let best_epoch = trainer.best_epoch();
-    let epochs = trainer.history().to_vec();
-    let advice = trainer.symptoms(end, &sets)?.map_or_else(Vec::new, |symptoms| diagnose(&symptoms));
-    Ok(Outcome { end, epochs, best_epoch, seconds, sets, model, advice })
-}
-
-/// One line an epoch; on a terminal also a bar. A training of many quick epochs is told about once a second.
-struct Progress<'a> {
-    printer: &'a Printer,
-    bar: ProgressBar,
-    epochs: usize,
-    told: Told,
-    last: Option<Instant>,
-}
-
-impl<'a> Progress<'a> {
-    fn new(epochs: usize, printer: &'a Printer, told: Told) -> Self {
-        let visible = !printer.json && !printer.is_quiet();
-        let bar = if visible { ProgressBar::new(epochs as u64) } else { ProgressBar::hidden() };
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} epoch {pos}/{len}, {eta} left") {
-            bar.set_style(style);
-        }
-        Progress { printer, bar, epochs, told, last: None }
+    let began = state.as_ref().map_or(0, |state| state.step);
+    let session = Session::new(&project, printer, Told::EveryEpoch)
+        .saving(&folder, &shared.device)
+        .stopping(Signals::watch()?, flags.max_time)
+        .on_device_lost(flags.on_device_lost);
+    let outcome = session.run(state)?;
+    // A finished run that is resumed has everything already, unless something was deleted.
+    let is_new = began == 0 || outcome.steps > began;
+    leave(&project, &outcome, verification.as_ref(), &folder, &shared, is_new)?;
+    if let Stop::Requested(request) = outcome.stop {
+        return Ok(stopped(request, &outcome, &folder, printer));
     }
-
-    fn show(&mut self, epoch: &Epoch) {
-        self.bar.set_position(epoch.epoch as u64);
-        let mut event = Map::from_iter([
-            ("event".to_owned(), json!("epoch")),
-            ("epoch".to_owned(), json!(epoch.epoch)),
-            ("learning_rate".to_owned(), json!(epoch.learning_rate)),
-            ("train_loss".to_owned(), json!(epoch.train_loss)),
-            ("validation_loss".to_owned(), json!(epoch.validation_loss)),
-        ]);
-        event.extend(epoch.metrics.iter().map(|(name, value)| (name.clone(), json!(value))));
-        event.extend([("seconds".to_owned(), json!(epoch.seconds)), ("best".to_owned(), json!(epoch.is_best))]);
-        self.printer.event(&event);
-        let recent = self.last.is_some_and(|last| last.elapsed() < Duration::from_secs(1));
-        let skipped = match self.told {
-            Told::EveryEpoch => self.epochs > 100 && recent,
-            Told::TenthEpochs => epoch.epoch > 1 && !epoch.epoch.is_multiple_of(10),
-        };
-        if skipped && epoch.epoch != self.epochs {
-            return;
-        }
-        self.last = Some(Instant::now());
-        self.bar.suspend(|| self.printer.say(line(epoch, self.epochs)));
-    }
-
-    fn finish(&self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-fn line(epoch: &Epoch, epochs: usize) -> String {
-    let mut text = format!(
-        "epoch {:>width$}/{epochs}  loss {:.4}",
-        epoch.epoch,
-        epoch.train_loss,
-        width = epochs.to_string().len()
-    );
-    if let Some(loss) = epoch.validation_loss {
-        text += &format!("  validation: loss {loss:.4}");
-    }
-    let shown = [("validation_accuracy", "accuracy"), ("validation_r2", "R²")];
-    for (name, short) in shown {
-        if let Some((_, value)) = epoch.metrics.iter().find(|(own, _)| own == name) {
-            text += &format!(", {short} {value:.4}");
-        }
-    }
-    if epoch.is_best {
-        text += "  best";
-    }
-    text
+    conclude(&project, &outcome, &folder, printer);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What metrics.json holds.
 fn metrics(project: &Project, outcome: &Outcome) -> Map<String, Value> {
-    let info = project.device.info();
+    let info = &outcome.info;
     let mut metrics = Map::new();
     for (set, loss, own, _) in &outcome.sets {
         let mut entry = Map::from_iter([("loss".to_owned(), json!(loss))]);
@@ -197,7 +130,7 @@ fn metrics(project: &Project, outcome: &Outcome) -> Map<String, Value> {
     metrics.extend([
         ("epochs".to_owned(), json!(outcome.epochs.len())),
         ("best_epoch".to_owned(), json!(outcome.best_epoch)),
-        ("stopped_early".to_owned(), json!(outcome.end == End::StoppedEarly)),
+        ("stopped_early".to_owned(), json!(outcome.stop == Stop::Ended(End::StoppedEarly))),
         ("seconds".to_owned(), json!(outcome.seconds)),
         ("device".to_owned(), json!(info.device)),
         ("adapter".to_owned(), json!(info.adapter)),
@@ -207,8 +140,8 @@ fn metrics(project: &Project, outcome: &Outcome) -> Map<String, Value> {
     metrics
 }
 
-fn environment(project: &Project, shared: &Shared) -> Value {
-    let info = project.device.info();
+fn environment(project: &Project, outcome: &Outcome, shared: &Shared) -> Value {
+    let info = &outcome.info;
     let command: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     json!({
         "wgrad": env!("CARGO_PKG_VERSION"),
@@ -226,22 +159,65 @@ fn environment(project: &Project, shared: &Shared) -> Value {
     })
 }
 
-fn leave(project: &Project, outcome: &Outcome, folder: &Folder, shared: &Shared) -> Result<()> {
-    let metrics = Value::Object(metrics(project, outcome));
-    folder.write_all(&[
-        ("config.toml", project.config().to_toml().as_bytes()),
-        ("model.safetensors", &outcome.model),
-        ("history.csv", history_csv(&outcome.epochs).as_bytes()),
-        ("environment.json", pretty_json(&environment(project, shared)).as_bytes()),
-        ("metrics.json", pretty_json(&metrics).as_bytes()),
-    ])
+/// Writes the run's files, the checkpoint last: once it says that the run is finished, the others are there. Of a run
+/// that was finished before, only what is missing.
+fn leave(
+    project: &Project,
+    outcome: &Outcome,
+    verification: Option<&Report>,
+    folder: &Folder,
+    shared: &Shared,
+    is_new: bool,
+) -> Result<()> {
+    let environment = environment(project, outcome, shared);
+    let page = page::html(project, outcome, verification, &environment);
+    let texts = [
+        ("config.toml", project.config().to_toml()),
+        ("history.csv", history_csv(&outcome.epochs)),
+        ("environment.json", pretty_json(&environment)),
+    ];
+    let metrics = pretty_json(&Value::Object(metrics(project, outcome)));
+    let mut files: Vec<(&str, &[u8])> = texts.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    files.push(("model.safetensors", &outcome.model));
+    files.extend(page.as_ref().map(|page| ("report.html", page.as_bytes())));
+    if !matches!(outcome.stop, Stop::Requested(_)) {
+        files.push(("metrics.json", metrics.as_bytes()));
+    }
+    if let Some(checkpoint) = &outcome.checkpoint {
+        files.push((checkpoint::FILE, checkpoint));
+    }
+    files.retain(|(name, _)| is_new || !folder.path().join(name).exists());
+    if !files.is_empty() {
+        folder.write_all(&files)?;
+    }
+    // After the others, so that a run that cannot be written leaves nothing.
+    let inner = folder.inner("events");
+    if is_new || !inner.path().join(events::FILE).exists() {
+        inner.write_all(&[(events::FILE, &events::to_bytes(&outcome.epochs, std::time::SystemTime::now()))])?;
+    }
+    Ok(())
+}
+
+/// What is said when the user, or the system, stopped a training.
+fn stopped(request: Request, outcome: &Outcome, folder: &Folder, printer: &Printer) -> ExitCode {
+    let (epochs, command) = (outcome.epochs.len(), resume_command(folder.path()));
+    let s = if epochs == 1 { "" } else { "s" };
+    printer
+        .say(format!("{} after {epochs} whole epoch{s}; all of it is saved, go on with\n  {command}", request.name()));
+    printer.event(&json!({
+        "event": request.name(), "epochs": epochs, "run": folder.path().to_string_lossy(), "resume": command,
+    }));
+    request.exit_code()
 }
 
 fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Printer) {
     let epochs = outcome.epochs.len();
     let s = if epochs == 1 { "" } else { "s" };
     let mut text = format!("trained {epochs} epoch{s} in {:.1} s", outcome.seconds);
-    if outcome.end == End::StoppedEarly {
+    if outcome.stop == Stop::TimeUp {
+        text += ", stopped by --max-time";
+    }
+    if outcome.stop == Stop::Ended(End::StoppedEarly) {
         let settings = &project.config().early_stopping;
         text += &format!(
             ", stopped early: no better {} for {} epochs",
@@ -254,7 +230,7 @@ fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Pri
     }
     printer.say(text);
     if let Some((set, loss, metrics, baseline)) = outcome.sets.last() {
-        printer.say(verdict(*set, *loss, metrics, baseline));
+        printer.say(verdict(set.name(), *loss, metrics, baseline));
     }
     for advice in &outcome.advice {
         printer.say(format!("advice: {advice}"));
@@ -266,6 +242,9 @@ fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Pri
     }
     let path = folder.path().display();
     printer.say(format!("run: {path}"));
+    if outcome.stop == Stop::TimeUp {
+        printer.say(format!("go on with\n  {}", resume_command(folder.path())));
+    }
     let mut event = Map::from_iter([
         ("event".to_owned(), json!("done")),
         ("run".to_owned(), json!(folder.path().to_string_lossy())),
@@ -275,8 +254,7 @@ fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Pri
 }
 
 /// Metrics, and below them what always giving the same answer would reach.
-pub(super) fn verdict(set: Set, loss: f64, metrics: &Metrics, baseline: &Metrics) -> String {
-    let set = set.name();
+pub(super) fn verdict(set: &str, loss: f64, metrics: &Metrics, baseline: &Metrics) -> String {
     match (metrics, baseline) {
         (Metrics::Regression { rmse, mae, r2 }, Metrics::Regression { rmse: base, .. }) => format!(
             "{set}: R² {r2:.4}, RMSE {}, MAE {}, loss {loss:.4}\n{:width$}(always answering the mean: RMSE {})",

@@ -84,6 +84,30 @@ pub fn load(file: Option<&Path>, overrides: &[Override]) -> Result<Loaded> {
     Ok(Loaded { config, sources })
 }
 
+impl Config {
+    /// Holds a configuration that comes from elsewhere, such as a model file, to the rules of a run file.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the key that breaks them.
+    pub fn check(&self) -> Result<()> {
+        let table =
+            Table::try_from(self).map_err(|_| Error::data("a number is larger than a run file can hold").at("seed"))?;
+        check(&table).map_err(|complaint| {
+            let place = complaint.key.to_string();
+            error(Error::data, complaint).at(place)
+        })
+    }
+
+    /// Reads back what [`Config::to_toml`] wrote: paths stay as they are.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let file = File { path: "configuration".into(), text: text.to_owned(), places: Places::new() };
+        let mut sources = Sources { file: Some(file), ..Sources::default() };
+        let table = sources.parse_file()?;
+        check(&table).map_err(|complaint| sources.blame_file(complaint))?;
+        Config::deserialize(table).map_err(|error| Error::data(error.message().to_owned()))
+    }
+}
+
 impl Loaded {
     /// Puts the place onto an error found later about the value at `key`, such as `model.layers[0].activation`:
     /// `file:line:column` where the key stands in the run file (an [`Error::Data`] then), the flag that set it

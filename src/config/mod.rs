@@ -14,6 +14,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use load::{Loaded, Override, load};
+pub(crate) use schema::MAX_UNITS;
+pub use write::Difference;
 
 /// The data sets that need no file: as `data.source` such a name is never taken for a path.
 pub const BUILT_IN: &[&str] = &["digits"];

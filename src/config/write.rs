@@ -43,3 +43,43 @@ pub(super) fn path<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Resu
         None => serializer.serialize_none(),
     }
 }
+
+impl Config {
+    /// The keys in which two configurations differ, such as `train.epochs`, each with both values as TOML; `None` where
+    /// one has no such key.
+    pub fn differences(&self, other: &Config) -> Vec<Difference> {
+        let table = |config: &Config| Value::try_from(config).unwrap_or(Value::Boolean(false));
+        let mut found = Vec::new();
+        compare(String::new(), Some(&table(self)), Some(&table(other)), &mut found);
+        found
+    }
+}
+
+/// One key with its two values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    pub key: String,
+    pub values: [Option<String>; 2],
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [before, now] = self.values.each_ref().map(|value| value.as_deref().unwrap_or("left out"));
+        write!(f, "{} was {before}, now {now}", self.key)
+    }
+}
+
+fn compare(key: String, a: Option<&Value>, b: Option<&Value>, found: &mut Vec<Difference>) {
+    if a == b {
+        return;
+    }
+    let (Some(Value::Table(a)), Some(Value::Table(b))) = (a, b) else {
+        found.push(Difference { key, values: [a, b].map(|value| value.map(Value::to_string)) });
+        return;
+    };
+    let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    for name in names {
+        let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+        compare(key, a.get(name), b.get(name), found);
+    }
+}

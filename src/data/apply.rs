@@ -4,7 +4,7 @@ use super::images::Images;
 use super::preprocessing::{self, Coding, ColumnCoding, ImageCoding, Inputs, Preprocessing};
 use super::source::{self, Content};
 use super::table::{Column, Tabular, Values};
-use super::{Features, idx, select, target};
+use super::{Dataset, Features, Split, idx, select, target};
 use crate::config::{Missing, Task};
 use crate::error::{Error, Result};
 
@@ -35,8 +35,34 @@ impl Preprocessing {
         }
     }
 
+    /// Encoded rows as a data set that is nothing but a test set; targets that are not there are 0.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there are more rows than a row number can count.
+    pub fn dataset(&self, encoded: Encoded, name: &str) -> Result<Dataset> {
+        let rows = u32::try_from(encoded.rows).map_err(|_| {
+            Error::data(format!("{} rows are too many", encoded.rows)).at(name).remedy("split the file")
+        })?;
+        Ok(Dataset {
+            name: name.into(),
+            rows: encoded.rows,
+            features: encoded.features,
+            targets: encoded.targets.unwrap_or_else(|| vec![0.0; encoded.rows * self.targets.len()]),
+            split: Split { test: (0..rows).collect(), ..Split::default() },
+            task: self.task,
+            feature_names: self.feature_names(),
+            target_names: self.targets.iter().map(|target| target.name.clone()).collect(),
+            classes: self.classes.clone(),
+            preprocessing: self.clone(),
+            notes: encoded.warnings,
+            checksum: String::new(),
+            source: name.into(),
+        })
+    }
+
     fn apply_table(&self, table: &dyn Tabular, codings: &[ColumnCoding], need_targets: bool) -> Result<Encoded> {
         let mut warnings = table.notes();
+        check_columns(table, codings)?;
         let mut indices = Vec::with_capacity(codings.len());
         let mut columns = Vec::with_capacity(codings.len());
         for coding in codings {
@@ -56,7 +82,7 @@ impl Preprocessing {
         let count = rows.as_ref().map_or(table.rows(), Vec::len);
         let (values, repairs) = preprocessing::encode(codings, &columns, count, &place)?;
         for (coding, repair) in codings.iter().zip(&repairs) {
-            warn(&mut warnings, &coding.name, repair, count);
+            warn(&mut warnings, &coding.name, repair, count, self.missing == Missing::Drop && !need_targets);
         }
         let place = |row: usize, number: usize| {
             let row = rows.as_ref().map_or(row, |rows| rows[row] as usize);
@@ -178,6 +204,14 @@ impl Preprocessing {
     /// Images may also come as a table of columns `pixel_0`, `pixel_1`, …
     fn apply_pixels(&self, table: &dyn Tabular, coding: &ImageCoding, need_targets: bool) -> Result<Encoded> {
         let columns = coding.height * coding.width;
+        if !table.names().iter().any(|name| name.starts_with("pixel_")) {
+            return Err(Error::data(format!(
+                "holds a table, the model was trained on images of {}×{}",
+                coding.height, coding.width
+            ))
+            .at(table.file())
+            .remedy(format!("give IDX files, an NPZ of bytes, or the columns pixel_0 to pixel_{}", columns - 1)));
+        }
         let indices: Vec<usize> =
             (0..columns).map(|pixel| column(table, &format!("pixel_{pixel}"), "model")).collect::<Result<_>>()?;
         let mut values = vec![0_u8; table.rows() * columns];
@@ -224,12 +258,32 @@ fn column(table: &dyn Tabular, name: &str, role: &str) -> Result<usize> {
     found.ok_or_else(|| select::unknown(table.names(), table.file(), name, role))
 }
 
-fn warn(warnings: &mut Vec<String>, name: &str, repair: &preprocessing::Repairs, rows: usize) {
+/// Refuses a table that lacks several columns by all their names: it is likely to be the wrong one.
+fn check_columns(table: &dyn Tabular, codings: &[ColumnCoding]) -> Result<()> {
+    const MOST: usize = 10;
+    let absent =
+        codings.iter().map(|coding| coding.name.as_str()).filter(|name| !table.names().iter().any(|n| n == name));
+    let absent: Vec<&str> = absent.collect();
+    // A single one is told with the column that may be meant.
+    if absent.len() < 2 {
+        return Ok(());
+    }
+    let more = absent.len().saturating_sub(MOST);
+    let names = absent.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Err(Error::data(format!("{} of the model's {} columns are not there: {names}{more}", absent.len(), codings.len()))
+        .at(table.file())
+        .remedy(select::remedy(table.names())))
+}
+
+/// `dropped`: training left such rows out, but each row of further data gets its prediction.
+fn warn(warnings: &mut Vec<String>, name: &str, repair: &preprocessing::Repairs, rows: usize, dropped: bool) {
     if repair.missing > 0 {
-        warnings.push(format!(
-            "column \"{name}\": {} of {rows} values are missing and filled as in training",
-            repair.missing
-        ));
+        let how = match dropped {
+            true => "with the training rows' usual value; training dropped such rows, so doubt these predictions",
+            false => "as in training",
+        };
+        warnings.push(format!("column \"{name}\": {} of {rows} values are missing and filled {how}", repair.missing));
     }
     if repair.unseen > 0 {
         warnings.push(format!(

@@ -105,8 +105,13 @@ pub(super) fn unknown(names: &[String], file: &str, name: &str, role: &str) -> E
     let error = Error::data(format!("there is no column \"{name}\" for the {role}")).at(file);
     match suggestion(name, names.iter().map(String::as_str)) {
         Some(near) => error.remedy(format!("did you mean \"{near}\"? The columns are {}", list(names))),
-        None => error.remedy(format!("the columns are {}", list(names))),
+        None => error.remedy(remedy(names)),
     }
+}
+
+/// What is there instead.
+pub(super) fn remedy(names: &[String]) -> String {
+    format!("the columns are {}", list(names))
 }
 
 fn list(names: &[String]) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -239,7 +240,7 @@ impl GpuExecutor {
         self.in_flight.push_back(self.device.queue.submit([encoder.finish()]));
         self.counts.submits += 1;
         // Without a poll nothing that the submit used is ever freed.
-        self.device.inner.poll(wgpu::PollType::Poll).map_err(|error| self.hung(&error))?;
+        self.poll(wgpu::PollType::Poll)?;
         if self.in_flight.len() > MAX_IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
             self.wait_for(oldest)?;
@@ -249,8 +250,21 @@ impl GpuExecutor {
 
     fn wait_for(&mut self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let wait = wgpu::PollType::Wait { submission_index: submission, timeout: Some(PATIENCE) };
-        self.device.inner.poll(wait).map_err(|error| self.hung(&error))?;
-        self.device.failure()
+        self.poll(wait)
+    }
+
+    /// wgpu panics where it finds in the middle of a poll that the device is lost; that is an error like others.
+    fn poll(&self, kind: wgpu::PollType) -> Result<()> {
+        self.device.failure()?;
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.inner.poll(kind)));
+        self.device.failure()?;
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.hung(&error)),
+            Err(_) => Err(Error::device("the device was lost")
+                .at(&self.device.info.adapter)
+                .remedy("use --device cpu, or try again")),
+        }
     }
 
     fn hung(&self, error: &wgpu::PollError) -> Error {

@@ -13,6 +13,8 @@ pub enum Stream {
     Shuffle(u32),
     /// Made-up data of benchmarks and default verification runs.
     Synthetic,
+    /// How the n-th column is permuted to learn its importance.
+    Importance(u32),
 }
 
 /// A generator for one purpose of one seed.
@@ -23,6 +25,7 @@ pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
         Stream::Weights(n) => (1 << 32) | u64::from(n),
         Stream::Shuffle(n) => (2 << 32) | u64::from(n),
         Stream::Synthetic => 3 << 32,
+        Stream::Importance(n) => (4 << 32) | u64::from(n),
     });
     generator
 }

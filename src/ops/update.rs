@@ -143,7 +143,8 @@ impl Op for Update {
 
     fn sources(&self, _: Class) -> Vec<String> {
         let clip = if self.clip_norm.is_some() { wgsl!("lib/clip_norm.wgsl") } else { wgsl!("lib/clip_none.wgsl") };
-        vec![wgsl!("ops/update.wgsl"), wgsl!("lib/penalty.wgsl"), clip, self.optimizer.rule.wgsl.to_owned()]
+        let finite = wgsl!("lib/finite.wgsl");
+        vec![wgsl!("ops/update.wgsl"), wgsl!("lib/penalty.wgsl"), finite, clip, self.optimizer.rule.wgsl.to_owned()]
     }
 
     fn immediates(&self, batch: &Batch) -> Immediates {

@@ -45,8 +45,32 @@ impl Folder {
         Folder::claim(&free(Path::new("runs"), &format!("{stamp}-{}", safe(name))))
     }
 
+    /// The folder of a run that goes on; what a killed process left half-written is removed.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it cannot be read or written to.
+    pub fn reopen(path: &Path) -> Result<Self> {
+        let refuse = |error: std::io::Error| {
+            Error::output(format!("cannot be written to: {error}")).at(path.display()).remedy("check its permissions")
+        };
+        for entry in fs::read_dir(path).map_err(refuse)?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') && name.ends_with(".tmp") {
+                // Should it stay, it only takes up room.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        probe(path).map_err(refuse)?;
+        Ok(Folder { path: path.to_owned() })
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A folder inside this one, for files that belong together.
+    pub fn inner(&self, name: &str) -> Folder {
+        Folder { path: self.path.join(name) }
     }
 
     /// Writes files, all of them or none.
@@ -58,7 +82,13 @@ impl Folder {
             let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
             let remedy = match error.kind() {
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                    format!("{bytes} bytes are needed there, free some space")
+                    // Asked of the nearest folder that is there.
+                    let named =
+                        self.path.ancestors().map(|f| if f.as_os_str().is_empty() { Path::new(".") } else { f });
+                    let there = { named }.find(|folder| folder.is_dir());
+                    let free = there.and_then(|folder| fs4::available_space(folder).ok());
+                    let free = free.map_or_else(String::new, |free| format!(", {free} are free"));
+                    format!("{bytes} bytes are needed there{free}; free some space")
                 }
                 _ => "choose another --out".into(),
             };

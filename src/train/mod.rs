@@ -1,13 +1,20 @@
 //! Training: epochs of mini-batches on any executor, evaluation, early stopping, and what a run leaves behind.
 //! It knows executors by their trait only and prints nothing.
 
+pub mod checkpoint;
 pub mod diagnosis;
+mod divergence;
 pub mod folder;
+pub mod inference;
 pub mod metrics;
 pub mod setup;
+mod state;
 pub mod stopping;
 mod symptoms;
 pub mod weights;
+
+pub use divergence::Culprit;
+pub use state::State;
 
 use std::ops::{ControlFlow, Range};
 use std::time::Instant;
@@ -100,25 +107,72 @@ pub struct Trainer<'a> {
     /// Of the first batch, before any step.
     start_loss: Option<f64>,
     best: Option<(usize, Vec<Vec<f32>>)>,
+    open: Open,
     seconds: f64,
+    /// The last state whose every number was finite.
+    good: Option<Box<State>>,
 }
+
+/// What the steps of the open epoch have left so far.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Open {
+    pub steps: usize,
+    /// Sums over the rows seen, in the order in which they were seen.
+    pub loss: f64,
+    pub correct: f64,
+    pub rows: usize,
+}
+
+impl Open {
+    /// Adds loss and correctness of each row.
+    fn add(&mut self, results: &[f32]) {
+        for row in results.chunks_exact(2) {
+            self.loss += f64::from(row[0]);
+            self.correct += f64::from(row[1]);
+            self.rows += 1;
+        }
+    }
+}
+
+/// Work that is handed to a device between two looks at whether to stop: some 20 ms on a CPU, 0.2 s on lavapipe.
+const PORTION_FLOPS: u64 = 2_000_000_000;
+
+/// Steps of one such portion, where they are small.
+const PORTION_STEPS: u64 = 256;
 
 impl<'a> Trainer<'a> {
     /// Puts data and start weights on the executor's device. The executor's plan must be the one that
     /// [`crate::layers::compile`] made of `config` and the data's shape.
-    pub fn new(config: &'a Config, data: &'a Dataset, mut executor: Box<dyn Executor + 'a>) -> Keyed<Self> {
+    pub fn new(config: &'a Config, data: &'a Dataset, executor: Box<dyn Executor + 'a>) -> Keyed<Self> {
+        let start =
+            setup::start_weights(executor.plan(), config).map_err(|error| ("init_weights".to_owned(), error))?;
+        let mut trainer = Trainer::without_weights(config, data, executor)?;
+        setup::write_weights(trainer.executor.as_mut(), &start).map_err(|error| (String::new(), error))?;
+        Ok(trainer)
+    }
+
+    /// Goes on from where a state was taken, of the same configuration and data, on whatever device: bit for bit on
+    /// the one it was taken on.
+    pub fn resume(
+        config: &'a Config,
+        data: &'a Dataset,
+        executor: Box<dyn Executor + 'a>,
+        state: State,
+    ) -> Keyed<Self> {
+        let mut trainer = Trainer::without_weights(config, data, executor)?;
+        trainer.restore(state).map_err(|error| (String::new(), error))?;
+        Ok(trainer)
+    }
+
+    fn without_weights(config: &'a Config, data: &'a Dataset, mut executor: Box<dyn Executor + 'a>) -> Keyed<Self> {
         let optimizer = Optimizer::from_config(&config.optimizer)?;
         let schedule = Schedule::from_config(&config.schedule, config.optimizer.learning_rate, config.train.epochs)?;
         let weights = RowWeights::new(config, data).map_err(|error| ("loss.class_weights".to_owned(), error))?;
         let stopping =
             Stopping::new(&config.early_stopping, data).map_err(|e| ("early_stopping.metric".to_owned(), e))?;
-        let on_device = |error| (String::new(), error);
-        setup::load_data(executor.as_mut(), data, &weights).map_err(on_device)?;
-        let start =
-            setup::start_weights(executor.plan(), config).map_err(|error| ("init_weights".to_owned(), error))?;
-        setup::write_weights(executor.as_mut(), &start).map_err(on_device)?;
+        setup::load_data(executor.as_mut(), data, &weights).map_err(|error| (String::new(), error))?;
         let order = setup::order(data);
-        let trainer = Trainer {
+        Ok(Trainer {
             config,
             data,
             executor,
@@ -133,13 +187,19 @@ impl<'a> Trainer<'a> {
             epochs: Vec::new(),
             start_loss: None,
             best: None,
+            open: Open::default(),
             seconds: 0.0,
-        };
-        Ok(trainer)
+            good: None,
+        })
     }
 
     pub fn executor(&mut self) -> &mut dyn Executor {
         self.executor.as_mut()
+    }
+
+    /// What each row's loss is multiplied by.
+    pub fn weights(&self) -> &RowWeights {
+        &self.weights
     }
 
     /// The epochs so far.
@@ -152,9 +212,30 @@ impl<'a> Trainer<'a> {
         self.best.as_ref().map(|(epoch, _)| *epoch)
     }
 
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Training so far, in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
     /// Training steps of one epoch.
     pub fn steps_per_epoch(&self) -> usize {
         self.data.split.train.len().div_ceil(self.executor.plan().batch_size)
+    }
+
+    /// Why there is nothing left to train, if so.
+    pub fn ended(&self) -> Option<End> {
+        if self.open.steps > 0 {
+            None
+        } else if self.stopping.is_exhausted() {
+            Some(End::StoppedEarly)
+        } else {
+            (self.epochs.len() >= self.config.train.epochs).then_some(End::Finished)
+        }
     }
 
     /// Trains to the end of the configured epochs, calling `each` after every one; it may break off.
@@ -162,53 +243,59 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Error::Diverged`] on NaN or infinity in a loss or the weights, [`Error::Device`] if the device fails.
     pub fn fit(&mut self, each: &mut dyn FnMut(&Epoch) -> ControlFlow<()>) -> Result<End> {
-        let mut end = End::Finished;
-        while self.epochs.len() < self.config.train.epochs {
+        let mut end = self.ended();
+        while end.is_none() {
             let epoch = self.epoch()?;
-            if each(&epoch).is_break() {
-                end = End::Interrupted;
-                break;
-            }
-            if self.stopping.is_exhausted() {
-                end = End::StoppedEarly;
-                break;
-            }
+            end = if each(&epoch).is_break() { Some(End::Interrupted) } else { self.ended() };
+        }
+        self.finish()?;
+        Ok(end.unwrap_or(End::Finished))
+    }
+
+    /// Puts the weights that are kept, the best epoch's if there is one, on the device. To go on after that takes
+    /// [`Trainer::resume`] with a state from before.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if a weight is NaN or infinite, [`Error::Device`] if the device fails.
+    pub fn finish(&mut self) -> Result<()> {
+        // The last update comes after the last loss.
+        if !state::all_finite(&self.model_weights()?) {
+            return Err(self.diverged("a weight after the last step"));
         }
         if let Some((_, weights)) = &self.best {
             let plan = self.executor.plan();
             let restored: Vec<(TensorId, Vec<f32>)> = plan.model_tensors().into_iter().zip(weights.clone()).collect();
             setup::write_weights(self.executor.as_mut(), &restored)?;
         }
-        // The last update comes after the last loss.
-        if self.model_weights()?.iter().flatten().any(|weight| !weight.is_finite()) {
-            return Err(self.diverged("a weight after the last step"));
-        }
-        Ok(end)
+        Ok(())
     }
 
-    /// Trains one epoch and evaluates the validation set.
+    /// Trains one epoch, or what is left of an open one, and evaluates the validation set.
     pub fn epoch(&mut self) -> Result<Epoch> {
+        let epoch = self.advance(&mut |_| ControlFlow::Continue(()))?;
+        epoch.ok_or_else(|| Error::internal("an epoch ended before its end"))
+    }
+
+    /// As [`Trainer::epoch`], but asks `watch` between steps, with the number of the epoch's steps that are done,
+    /// whether to go on. `None` if it was told to stop: the epoch stays open, and the next call goes on with it.
+    pub fn advance(&mut self, watch: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Result<Option<Epoch>> {
         let began = Instant::now();
         let number = self.epochs.len();
         self.shuffle(number)?;
         let learning_rate = self.plan_batches(number);
-        let results = self.train_batches()?;
-        let train_rows = results.len() / 2;
-        let mean = |column: usize| {
-            results.iter().skip(column).step_by(2).map(|&x| f64::from(x)).sum::<f64>() / train_rows as f64
-        };
-        let train_loss = mean(0);
+        let is_whole = self.train_batches(watch)?;
+        if !is_whole {
+            self.seconds += began.elapsed().as_secs_f64();
+            return Ok(None);
+        }
+        let Open { loss, correct, rows, .. } = std::mem::take(&mut self.open);
+        let train_loss = loss / rows as f64;
         if !train_loss.is_finite() {
             return Err(self.diverged(&format!("the training loss of epoch {}", number + 1)));
         }
-        if number == 0 {
-            let rows = self.batches.first().map_or(1, |batch| batch.count as usize);
-            self.start_loss =
-                Some(results.iter().take(2 * rows).step_by(2).map(|&x| f64::from(x)).sum::<f64>() / rows as f64);
-        }
         let mut metrics = Vec::new();
         if self.data.task != Task::Regression {
-            metrics.push(("train_accuracy".to_owned(), mean(1)));
+            metrics.push(("train_accuracy".to_owned(), correct / rows as f64));
         }
         let validation = self.evaluate(Set::Validation)?;
         if let Some(validation) = &validation {
@@ -238,17 +325,13 @@ impl<'a> Trainer<'a> {
             self.best = Some((epoch.epoch, self.model_weights()?));
         }
         self.epochs.push(epoch.clone());
-        Ok(epoch)
+        Ok(Some(epoch))
     }
 
     /// Every weight and running statistic, in the order of the plan's model tensors.
     pub fn model_weights(&mut self) -> Result<Vec<Vec<f32>>> {
         let ids = self.executor.plan().model_tensors();
-        let read = |id: TensorId| {
-            let rows = self.executor.plan().tensor(id).rows;
-            self.executor.read(id, 0..rows)
-        };
-        ids.into_iter().map(read).collect()
+        self.read_all(&ids)
     }
 
     /// Loss and metrics of a set in evaluation mode; `None` if the set is empty.
@@ -262,6 +345,37 @@ impl<'a> Trainer<'a> {
         Ok(Some(Evaluation { loss, metrics: truth.metrics(&predictions) }))
     }
 
+    /// The data rows of a set and the network's outputs for them, `[rows, outputs]`, in evaluation mode.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub fn outputs(&mut self, set: Set) -> Result<(Vec<u32>, Vec<f32>)> {
+        let places = self.places(set);
+        let rows = self.order[places.clone()].to_vec();
+        Ok((rows, if places.is_empty() { Vec::new() } else { self.predict(places)?.1 }))
+    }
+
+    /// Trains on one batch and evaluates one of each set; their losses. For a trial: it leaves the weights changed.
+    pub fn try_out(&mut self) -> Result<Vec<(Set, f64)>> {
+        self.shuffle(0)?;
+        self.plan_batches(0);
+        let (results, size) = (self.executor.plan().results, self.executor.plan().evaluation_batch_size);
+        let mut losses = Vec::new();
+        for set in Set::ALL {
+            let places = self.places(set);
+            let (phase, batch) = match set {
+                Set::Train => (Phase::Train, self.batches[0]),
+                _ if places.is_empty() => continue,
+                _ => (Phase::Evaluate, self.batch(places.start..places.end.min(places.start + size))),
+            };
+            self.executor.run(phase, &[batch])?;
+            let mut sums = Open::default();
+            sums.add(&self.executor.read(results, 0..batch.count as usize)?);
+            losses.push((set, sums.loss / sums.rows as f64));
+        }
+        Ok(losses)
+    }
+
     /// Metrics of always answering with the training set's mean or most frequent class.
     pub fn baseline(&self, set: Set) -> Option<Metrics> {
         let places = self.places(set);
@@ -271,26 +385,8 @@ impl<'a> Trainer<'a> {
 
     /// Mean loss and the network's outputs for places `places` of the row order.
     fn predict(&mut self, places: Range<usize>) -> Result<(f64, Vec<f32>)> {
-        let plan = self.executor.plan();
-        let (window, size) = (plan.window, plan.evaluation_batch_size);
-        let (results, outputs) = (plan.results, plan.predictions);
-        let (mut loss, mut predictions) = (0.0, Vec::new());
-        for start in places.clone().step_by(window) {
-            let part = start..places.end.min(start + window);
-            let batches: Vec<Batch> = part
-                .clone()
-                .step_by(size)
-                .map(|first| {
-                    let rows = first..part.end.min(first + size);
-                    Batch { slot: (first - part.start) as u32, ..self.batch(rows) }
-                })
-                .collect();
-            self.executor.run(Phase::Evaluate, &batches)?;
-            let values = self.executor.read(results, 0..part.len())?;
-            loss += values.iter().step_by(2).map(|&x| f64::from(x)).sum::<f64>();
-            predictions.extend(self.executor.read(outputs, 0..part.len())?);
-        }
-        Ok((loss / places.len() as f64, predictions))
+        let (data, weights, order) = (self.data, &self.weights, &self.order);
+        inference::run(self.executor.as_mut(), places, &|rows| inference::batch(data, weights, order, rows))
     }
 
     /// Where a set lies in the row order.
@@ -319,28 +415,19 @@ impl<'a> Trainer<'a> {
 
     /// A batch of places `rows` with its share of the loss.
     fn batch(&self, rows: Range<usize>) -> Batch {
-        let weight: f64 = self.order[rows.clone()].iter().map(|&row| self.weights.of(self.data, row)).sum();
-        Batch {
-            first: rows.start as u32,
-            count: rows.len() as u32,
-            slot: 0,
-            scale: (1.0 / weight) as f32,
-            learning_rate: 0.0,
-            correction1: 1.0,
-            correction2: 1.0,
-            counter: 0,
-        }
+        inference::batch(self.data, &self.weights, &self.order, rows)
     }
 
     /// Fills `batches` for an epoch and returns the learning rate of its last step.
     fn plan_batches(&mut self, epoch: usize) -> f64 {
         let (train, size) = (self.data.split.train.len(), self.executor.plan().batch_size);
         let total_steps = (self.steps_per_epoch() * self.config.train.epochs) as u64;
+        let first_step = self.step - self.open.steps as u64;
         let mut rate = 0.0;
         let mut batches = std::mem::take(&mut self.batches);
         batches.clear();
         for (i, first) in (0..train).step_by(size).enumerate() {
-            let step = self.step + i as u64;
+            let step = first_step + i as u64;
             let at = Moment { epoch: epoch as u64, step, total_steps, reductions: self.plateau.reductions };
             rate = self.schedule.rate(at);
             let [correction1, correction2] = self.optimizer.corrections(step + 1);
@@ -356,24 +443,46 @@ impl<'a> Trainer<'a> {
         rate
     }
 
-    /// Runs the epoch's steps; returns loss and correctness of each row.
-    fn train_batches(&mut self) -> Result<Vec<f32>> {
+    /// Runs what is left of the epoch's steps; false if `watch` broke it off.
+    fn train_batches(&mut self, watch: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Result<bool> {
         let plan = self.executor.plan();
         let (rows, results) = (self.data.split.train.len(), plan.results);
         // Where there is room for all rows, the short last batch is no reason to wait in between.
         let in_window = if rows <= plan.window { self.batches.len() } else { plan.window / plan.batch_size };
-        let mut values = Vec::with_capacity(2 * rows);
-        for batches in self.batches.chunks_mut(in_window.max(1)) {
+        let flops: u64 = plan.train.iter().map(|step| step.op.flops(&self.batches[0])).sum();
+        let in_portion = (PORTION_FLOPS / flops.max(1)).clamp(1, PORTION_STEPS) as usize;
+        while self.open.steps < self.batches.len() {
+            let window = self.open.steps..self.batches.len().min(self.open.steps + in_window.max(1));
             let mut rows = 0;
-            for batch in batches.iter_mut() {
-                batch.slot = rows;
-                rows += batch.count;
+            let mut done = window.start;
+            for portion in self.batches[window].chunks_mut(in_portion) {
+                if watch(done).is_break() {
+                    break;
+                }
+                for batch in portion.iter_mut() {
+                    batch.slot = rows;
+                    rows += batch.count;
+                }
+                self.executor.run(Phase::Train, portion)?;
+                done += portion.len();
             }
-            self.executor.run(Phase::Train, batches)?;
-            values.extend(self.executor.read(results, 0..rows as usize)?);
+            let is_broken = done < self.batches.len().min(self.open.steps + in_window.max(1));
+            if done > self.open.steps {
+                let values = self.executor.read(results, 0..rows as usize)?;
+                if self.step == 0 {
+                    let mut first = Open::default();
+                    first.add(&values[..2 * self.batches[0].count as usize]);
+                    self.start_loss = Some(first.loss / first.rows as f64);
+                }
+                self.open.add(&values);
+                self.step += (done - self.open.steps) as u64;
+                self.open.steps = done;
+            }
+            if is_broken {
+                return Ok(false);
+            }
         }
-        self.step += self.batches.len() as u64;
-        Ok(values)
+        Ok(true)
     }
 
     /// ‖g‖ of each weight matrix in the last step.

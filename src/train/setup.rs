@@ -36,6 +36,11 @@ pub struct RowWeights {
 }
 
 impl RowWeights {
+    /// Every row counts the same.
+    pub fn unit() -> Self {
+        RowWeights { by_class: None }
+    }
+
     /// # Errors
     /// Weights for a target that has no classes, or another number of them.
     pub fn new(config: &Config, data: &Dataset) -> Result<Self> {
@@ -59,6 +64,11 @@ impl RowWeights {
             }
         };
         Ok(RowWeights { by_class: Some(by_class) })
+    }
+
+    /// One weight a class, in class order, if rows are weighted: "balanced" as the numbers that it came to.
+    pub fn resolved(&self) -> Option<ClassWeights> {
+        self.by_class.clone().map(ClassWeights::List)
     }
 
     /// The weight of a data row, as f32 holds it.

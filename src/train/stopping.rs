@@ -78,6 +78,15 @@ impl Stopping {
         better
     }
 
+    /// The best value so far, larger is better, and the epochs since.
+    pub(super) fn counters(&self) -> (Option<f64>, usize) {
+        (self.best, self.waited)
+    }
+
+    pub(super) fn set_counters(&mut self, (best, waited): (Option<f64>, usize)) {
+        (self.best, self.waited) = (best, waited);
+    }
+
     pub fn is_exhausted(&self) -> bool {
         self.metric.is_some() && self.waited >= self.patience
     }

@@ -1,7 +1,7 @@
 //! Weights as safetensors files: `layers.<i>.weight` `[out, in]`, `layers.<i>.bias` `[out]`, and batch norm's running
 //! statistics. The format: huggingface/safetensors.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -47,16 +47,22 @@ pub fn read(path: &Path, plan: &Plan) -> Result<Vec<(TensorId, Vec<f32>)>> {
     let file = SafeTensors::deserialize(&bytes).map_err(|error| {
         at(Error::output(format!("is not a safetensors file: {error}")).remedy("give a file that ends in .safetensors"))
     })?;
+    of_file(&file, plan).map_err(at)
+}
+
+/// As [`read`], from a file that is open.
+pub fn of_file(file: &SafeTensors, plan: &Plan) -> Result<Vec<(TensorId, Vec<f32>)>> {
     let wanted = plan.model_tensors();
     let names: Vec<&str> = wanted.iter().map(|&id| plan.tensor(id).name.as_str()).collect();
-    if let Some(extra) = file.names().into_iter().find(|name| !names.contains(name)) {
+    let known: HashSet<&str> = names.iter().copied().collect();
+    if let Some(extra) = file.names().into_iter().find(|name| !known.contains(name)) {
         let remedy = match suggestion(extra, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`? This model has {}", names.join(", ")),
             None => format!("this model has {}", names.join(", ")),
         };
-        return Err(at(Error::output(format!("has the tensor `{extra}`, which this model has not")).remedy(remedy)));
+        return Err(Error::output(format!("has the tensor `{extra}`, which this model has not")).remedy(remedy));
     }
-    wanted.into_iter().map(|id| tensor(&file, plan, id).map(|values| (id, values)).map_err(at)).collect()
+    wanted.into_iter().map(|id| tensor(file, plan, id).map(|values| (id, values))).collect()
 }
 
 fn tensor(file: &SafeTensors, plan: &Plan, id: TensorId) -> Result<Vec<f32>> {

@@ -27,7 +27,7 @@ fn images(place: &Place, folder: &str, gzipped: bool) {
 #[test]
 fn every_help_begins_with_examples_and_fits_eighty_columns() {
     let place = Place::new("help");
-    for command in ["", "train", "verify", "plan", "devices", "bench"] {
+    for command in ["", "train", "predict", "eval", "export", "verify", "plan", "devices", "doctor", "bench"] {
         for flag in ["--help", "-h"] {
             let said = place.good(&format!("{command} {flag}"));
             assert!(said.out.starts_with("Examples:\n  wgrad"), "{command}: {}", said.out);

@@ -4,7 +4,16 @@ use safetensors::SafeTensors;
 
 use crate::{Place, clouds, line};
 
-const FILES: [&str; 5] = ["config.toml", "environment.json", "history.csv", "metrics.json", "model.safetensors"];
+const FILES: [&str; 8] = [
+    "checkpoint.safetensors",
+    "config.toml",
+    "environment.json",
+    "events",
+    "history.csv",
+    "metrics.json",
+    "model.safetensors",
+    "report.html",
+];
 
 /// history.csv without its last column, which is the time.
 fn history(place: &Place, run: &str) -> Vec<Vec<String>> {
@@ -16,11 +25,12 @@ fn history(place: &Place, run: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_run_leaves_exactly_its_five_files() {
-    let place = Place::new("five_files");
+fn a_run_leaves_exactly_its_files() {
+    let place = Place::new("files");
     place.write("clouds.csv", clouds(60));
     place.good("train clouds.csv --epochs 3 --out run");
     assert_eq!(place.names("run"), FILES.map(str::to_owned).into());
+    assert_eq!(place.names("run/events"), ["events.out.tfevents.wgrad".to_owned()].into());
     assert_eq!(place.names(""), ["clouds.csv", "run"].map(str::to_owned).into());
 }
 

@@ -10,10 +10,13 @@ mod subject;
 
 mod blocks;
 mod counts;
+mod culprit;
 mod digits;
 mod diverging;
+mod finished;
 mod large;
 mod random_layers;
+mod resume;
 mod sizes;
 
 use libtest_mimic::Failed;
@@ -68,7 +71,17 @@ impl Trained {
 }
 
 fn main() {
-    let each = [counts::EACH, digits::EACH, blocks::EACH, diverging::EACH, random_layers::EACH].concat();
+    let each = [
+        counts::EACH,
+        culprit::EACH,
+        digits::EACH,
+        blocks::EACH,
+        diverging::EACH,
+        finished::EACH,
+        random_layers::EACH,
+        resume::EACH,
+    ]
+    .concat();
     let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU].concat();
     subject::main(&each, &gpu, digits::PLAIN)
 }

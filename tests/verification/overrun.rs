@@ -31,7 +31,7 @@ impl Op for Overrun {
     }
     fn sources(&self, class: Class) -> Vec<String> {
         let mut sources = self.0.sources(class);
-        let last = "    w[i] = optimize(i, w[i], gradient, is_matrix);\n";
+        let last = "    w[i] = optimize(i, w[i], kept, is_matrix);\n";
         assert!(sources[0].contains(last), "the sabotage needs this line");
         sources[0] = sources[0].replace(last, &format!("{last}    if (i == {GAP}u) {{ w[i] = vec4(1.0); }}\n"));
         sources

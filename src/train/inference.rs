@@ -1,0 +1,54 @@
+//! Running a network over rows without training it: for the trainer's own sets and for finished models. Knows
+//! executors by their trait only.
+
+use std::ops::Range;
+
+use super::setup::RowWeights;
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::ops::Batch;
+use crate::plan::{Executor, Phase};
+
+/// Places `rows` of the row order as one batch, with its share of the loss.
+pub fn batch(data: &Dataset, weights: &RowWeights, order: &[u32], rows: Range<usize>) -> Batch {
+    let weight: f64 = order[rows.clone()].iter().map(|&row| weights.of(data, row)).sum();
+    Batch {
+        first: rows.start as u32,
+        count: rows.len() as u32,
+        slot: 0,
+        scale: (1.0 / weight) as f32,
+        learning_rate: 0.0,
+        correction1: 1.0,
+        correction2: 1.0,
+        counter: 0,
+    }
+}
+
+/// Mean loss and the network's outputs `[places, outputs]` for places of the row order, in evaluation mode. `batch`
+/// makes the batch of some of them.
+pub fn run(
+    executor: &mut dyn Executor,
+    places: Range<usize>,
+    batch: &dyn Fn(Range<usize>) -> Batch,
+) -> Result<(f64, Vec<f32>)> {
+    let plan = executor.plan();
+    let (window, size) = (plan.window, plan.evaluation_batch_size);
+    let (results, outputs) = (plan.results, plan.predictions);
+    let (mut loss, mut predictions) = (0.0, Vec::new());
+    for start in places.clone().step_by(window) {
+        let part = start..places.end.min(start + window);
+        let batches: Vec<Batch> = part
+            .clone()
+            .step_by(size)
+            .map(|first| {
+                let rows = first..part.end.min(first + size);
+                Batch { slot: (first - part.start) as u32, ..batch(rows) }
+            })
+            .collect();
+        executor.run(Phase::Evaluate, &batches)?;
+        let values = executor.read(results, 0..part.len())?;
+        loss += values.iter().step_by(2).map(|&x| f64::from(x)).sum::<f64>();
+        predictions.extend(executor.read(outputs, 0..part.len())?);
+    }
+    Ok((loss / places.len() as f64, predictions))
+}

@@ -1,0 +1,267 @@
+//! A finished model: read from its file, applied to further rows on any executor. Knows executors by their trait only,
+//! and prints nothing.
+
+mod check;
+mod predictions;
+
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::SafeTensors;
+use serde::Deserialize;
+
+pub use predictions::Predictions;
+
+use crate::config::{self, ClassWeights, Config, Task};
+use crate::data::{Dataset, Preprocessing};
+use crate::error::{Error, Result, suggestion};
+use crate::layers::{self, DataShape};
+use crate::model::activations::{self, IDENTITY, Output};
+use crate::model::losses::{self, Form};
+use crate::ops::input::Encoding;
+use crate::ops::loss::output_of;
+use crate::plan::{Executor, Plan};
+use crate::train::metrics::{Metrics, Truth};
+use crate::train::setup::{self, RowWeights};
+use crate::train::{Evaluation, inference, weights};
+
+/// The file of a run's folder that holds all of a model.
+pub const FILE: &str = "model.safetensors";
+
+/// Network, weights and preprocessing of a finished run.
+#[derive(Debug, Clone)]
+pub struct TrainedModel {
+    /// `model` and `loss` are the run's; the rest is what running a network needs.
+    config: Config,
+    preprocessing: Preprocessing,
+    /// By name, in the order of a plan's model tensors.
+    weights: Vec<(String, Vec<f32>)>,
+}
+
+/// What the file's metadata says besides the weights.
+#[derive(Deserialize)]
+struct Description {
+    model: config::Model,
+    loss: config::Loss,
+    preprocessing: Preprocessing,
+}
+
+impl TrainedModel {
+    /// Opens a run's folder or a `model.safetensors` by itself.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it is absent, no model of wgrad, or does not hold together.
+    pub fn load(path: &Path) -> Result<Self> {
+        let file = locate(path)?;
+        let at = |error: Error| error.at(file.display());
+        let bytes = std::fs::read(&file)
+            .map_err(|error| at(Error::output(format!("cannot be read: {error}")).remedy("check who may read it")))?;
+        Self::from_bytes(&bytes).map_err(at)
+    }
+
+    /// A model from the bytes of its file, which may come from anywhere: memory is taken for what is there, never for
+    /// what is claimed.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if they are no model of wgrad or do not hold together.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let no_file = |error| {
+            Error::output(format!("is not a safetensors file, or not a whole one: {error}"))
+                .remedy("give a run's folder or its model.safetensors")
+        };
+        let tensors = SafeTensors::deserialize(bytes).map_err(no_file)?;
+        let (_, head) = SafeTensors::read_metadata(bytes).map_err(no_file)?;
+        let foreign = |problem: String| {
+            Error::output(problem).remedy("give the model.safetensors of a run; train --init takes bare weights")
+        };
+        let text = head.metadata().as_ref().and_then(|metadata| metadata.get("wgrad"));
+        let text = text.ok_or_else(|| foreign("holds weights but no description of wgrad".into()))?;
+        let description: Description = serde_json::from_str(text)
+            .map_err(|error| foreign(format!("has a description that wgrad does not understand: {error}")))?;
+        check::description(&description, bytes.len())?;
+        let Description { model, loss, preprocessing } = description;
+        let mut config = Config { model, loss, ..Config::default() };
+        // No slots, and no more than a row's gradients: nothing is trained.
+        config.optimizer.name = "sgd".into();
+        config.train.batch_size = 1;
+        config.check().map_err(check::unfit)?;
+        let mut trained = TrainedModel { config, preprocessing, weights: Vec::new() };
+        let plan = trained.compile(1, Encoding::F32, u64::MAX)?;
+        let read = weights::of_file(&tensors, &plan)?;
+        trained.weights = read.into_iter().map(|(id, values)| (plan.tensor(id).name.clone(), values)).collect();
+        check::variances(&trained.weights)?;
+        Ok(trained)
+    }
+
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    /// The layers, from input to output.
+    pub fn layers(&self) -> &[config::Layer] {
+        &self.config.model.layers
+    }
+
+    /// A weight matrix `[out, in]`, row by row, or a vector, by its name in the file.
+    pub fn weight(&self, name: &str) -> Option<&[f32]> {
+        self.weights.iter().find(|(own, _)| own == name).map(|(_, values)| values.as_slice())
+    }
+
+    /// How many outputs the network has.
+    pub fn outputs(&self) -> usize {
+        match self.preprocessing.task {
+            Task::Regression => self.preprocessing.targets.len(),
+            Task::Binary => 1,
+            Task::Classification => self.preprocessing.classes.len(),
+        }
+    }
+
+    /// What turns the last layer's sums into answers: its own activation, then what is inside the loss.
+    ///
+    /// # Errors
+    /// A name that is none, which opening has ruled out.
+    pub fn output(&self) -> Result<[Output; 2]> {
+        let loss = self.loss()?;
+        let last = self.config.model.layers.last().and_then(|layer| layer.activation.as_deref());
+        let own = activations::find_output(last.unwrap_or(IDENTITY.name))?;
+        let inside = loss.inside.unwrap_or(Output::Pointwise(&IDENTITY));
+        // Cross entropy takes the softmax of the sums, whatever the layer says.
+        let own = if matches!(loss.form, Form::CrossEntropy) { Output::Pointwise(&IDENTITY) } else { own };
+        Ok([output_of(loss, own), inside])
+    }
+
+    /// The answers to classes are probabilities as they come; otherwise they have to be made so.
+    pub fn gives_probabilities(&self) -> Result<bool> {
+        let [own, inside] = self.output()?;
+        Ok(inside != Output::Pointwise(&IDENTITY) || own == Output::Softmax)
+    }
+
+    fn loss(&self) -> Result<&'static losses::Loss> {
+        match &self.config.loss.name {
+            Some(name) => losses::find(name),
+            None => Ok(losses::default_for(self.preprocessing.task)),
+        }
+    }
+
+    /// Encodes a file, a folder, a built-in or `-` as the training rows were; warnings are the data set's notes.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming what is absent or does not fit.
+    pub fn read(&self, source: &str, need_targets: bool) -> Result<Dataset> {
+        let encoded = self.preprocessing.apply(source, need_targets)?;
+        self.preprocessing.dataset(encoded, source)
+    }
+
+    /// The plan that runs this network on these rows, for a device whose bindings hold `max_binding` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the network does not fit the device.
+    pub fn plan(&self, data: &Dataset, max_binding: u64) -> Result<Plan> {
+        layers::compile(&self.config, setup::shape(data), max_binding).map_err(|(_, error)| error)
+    }
+
+    fn compile(&self, rows: usize, encoding: Encoding, max_binding: u64) -> Result<Plan> {
+        let shape = DataShape {
+            rows,
+            features: self.preprocessing.feature_columns(),
+            encoding,
+            task: self.preprocessing.task,
+            target_columns: self.preprocessing.targets.len(),
+            outputs: self.outputs(),
+            train_rows: 0,
+            largest_set: rows,
+        };
+        layers::compile(&self.config, shape, max_binding)
+            .map_err(|(key, error)| check::unfit(if key.is_empty() { error } else { error.at(key) }))
+    }
+
+    /// Answers for each row. The executor's plan must come from [`TrainedModel::plan`] with the same data.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub fn predict(&self, executor: &mut dyn Executor, data: &Dataset) -> Result<Predictions> {
+        let unit = RowWeights::unit();
+        let (_, outputs) = self.run(executor, data, &unit)?;
+        Ok(Predictions::new(&self.preprocessing, &outputs, self.gives_probabilities()?))
+    }
+
+    /// Loss and metrics of rows with targets, and the metrics of always answering their mean or most frequent class.
+    /// The executor's plan must come from [`TrainedModel::plan`] with the same data.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails, [`Error::Output`] if the model lacks the class weights of its loss.
+    pub fn evaluate(&self, executor: &mut dyn Executor, data: &Dataset) -> Result<(Evaluation, Metrics)> {
+        if let Some(ClassWeights::Named(name)) = &self.config.loss.class_weights {
+            return Err(Error::output(format!("the model's class weights are \"{name}\", not numbers"))
+                .remedy("train it again with this version"));
+        }
+        let weights = RowWeights::new(&self.config, data)?;
+        let (loss, outputs) = self.run(executor, data, &weights)?;
+        let truth = Truth { data, rows: &data.split.test };
+        let evaluation = Evaluation { loss, metrics: truth.metrics(&outputs) };
+        Ok((evaluation, truth.baseline(&data.split.test)))
+    }
+
+    fn run(&self, executor: &mut dyn Executor, data: &Dataset, weights: &RowWeights) -> Result<(f64, Vec<f32>)> {
+        setup::load_data(executor, data, weights)?;
+        let missing = |name: &str| Error::internal(format!("the plan has no `{name}`"));
+        let named = self.weights.iter().map(|(name, values)| {
+            let id = executor.plan().find(name).ok_or_else(|| missing(name))?;
+            Ok((id, values.clone()))
+        });
+        let weights_by_id = named.collect::<Result<Vec<_>>>()?;
+        setup::write_weights(executor, &weights_by_id)?;
+        let order = setup::order(data);
+        inference::run(executor, 0..data.rows, &|rows| inference::batch(data, weights, &order, rows))
+    }
+}
+
+/// The model's file from what the user typed.
+fn locate(path: &Path) -> Result<PathBuf> {
+    let at = |problem: &str| Error::output(problem).at(path.display());
+    let kind = match std::fs::metadata(path) {
+        Ok(kind) => kind,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let remedy = match neighbour(path) {
+                Some(near) => format!("did you mean {}?", near.display()),
+                None => "give a run's folder, which `wgrad train` names in its last line".into(),
+            };
+            return Err(at("there is no such run").remedy(remedy));
+        }
+        Err(error) => return Err(at(&format!("cannot be read: {error}")).remedy("check who may read it")),
+    };
+    if kind.is_file() {
+        return Ok(path.to_owned());
+    }
+    let file = path.join(FILE);
+    if file.is_file() {
+        return Ok(file);
+    }
+    if !kind.is_dir() {
+        return Err(at("is neither a folder nor a file").remedy("give a run's folder or its model.safetensors"));
+    }
+    let remedy = match newest_run(path) {
+        Some(run) => format!("did you mean {}?", run.display()),
+        None => "give a folder that `wgrad train` has left".into(),
+    };
+    Err(at("there is no model.safetensors in this folder").remedy(remedy))
+}
+
+/// A name in the same folder that is a slip of the finger away.
+fn neighbour(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let names = names(folder.unwrap_or(Path::new(".")));
+    let near = suggestion(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(path.with_file_name(near))
+}
+
+/// The last run of a folder of runs: their names begin with the time.
+fn newest_run(folder: &Path) -> Option<PathBuf> {
+    names(folder).iter().rev().map(|name| folder.join(name)).find(|run| run.join(FILE).is_file())
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().take(10_000);
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}

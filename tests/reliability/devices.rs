@@ -1,0 +1,92 @@
+//! A device that is lost, or does not answer, at any submit: exit code 5, a good checkpoint, and with
+//! `--on-device-lost cpu` a run that goes on.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::place::{Place, Said};
+use crate::{ends_with, ensure, missing_adapter, model, require, writes};
+
+pub fn trials() -> Vec<Trial> {
+    let library = writes::library("lost.c");
+    let missing = missing_adapter().or(library.as_ref().err().cloned()).or_else(|| not_vulkan(library.as_ref().ok()?));
+    let library = library.unwrap_or_default();
+    let trial = |name: &str, test: fn(&Path) -> Result<(), Failed>| {
+        let library = library.clone();
+        require::trial(name, missing.clone(), move || test(&library))
+    };
+    vec![
+        trial("a_device_lost_at_any_submit_ends_with_5_and_the_run_goes_on_to_the_same_model", lost),
+        trial("a_run_whose_device_is_lost_can_go_on_on_the_cpu", on_the_cpu),
+        trial("a_device_that_does_not_answer_ends_with_5", hangs),
+    ]
+}
+
+/// How many submits the device may have before it is lost; 50 places over a run of some 150.
+const PLACES: std::ops::Range<u32> = 0..50;
+const SUBMITS_BETWEEN: u32 = 3;
+
+const TRAIN: &str = "train digits --device gpu --epochs 20";
+
+fn sabotaged(place: &Place, library: &Path, submit: u32, hangs: bool, arguments: &str) -> Result<Output, Failed> {
+    let mut command = place.command(arguments);
+    command.env("LD_PRELOAD", library).env("LOST_SUBMIT", submit.to_string());
+    if hangs {
+        command.env("LOST_HANGS", "1");
+    }
+    Ok(command.output()?)
+}
+
+/// The faulty driver takes over Vulkan's functions; where there is another backend it changes nothing.
+fn not_vulkan(library: &PathBuf) -> Option<String> {
+    let place = Place::new("not-vulkan");
+    let mut command: Command = place.command("train digits --device gpu --epochs 1 --quiet --out run");
+    let output = command.env("LD_PRELOAD", library).env("LOST_SUBMIT", "1").output().ok()?;
+    (output.status.code() != Some(5)).then(|| "the adapter is not driven by Vulkan".to_owned())
+}
+
+fn lost(library: &Path) -> Result<(), Failed> {
+    let place = Place::new("lost");
+    ends_with(&place, 0, &format!("{TRAIN} --quiet --out whole"))?;
+    let (mut lost, mut resumed) = (0, 0);
+    for i in PLACES {
+        let (run, submit) = (format!("run{i}"), 1 + SUBMITS_BETWEEN * i);
+        let said = Said::of(&sabotaged(&place, library, submit, false, &format!("{TRAIN} --quiet --out {run}"))?);
+        if said.code == 0 {
+            break;
+        }
+        lost += 1;
+        ensure(said.code == 5, format!("submit {submit}: it ended with {}: {}", said.code, said.err))?;
+        ensure(said.err.contains("lost") && !said.err.contains("panicked"), format!("submit {submit}: {}", said.err))?;
+        // Each fifth is enough to be trained to its end.
+        if i % 5 == 0 && place.path(&format!("{run}/checkpoint.safetensors")).exists() {
+            ends_with(&place, 0, &format!("train --resume {run} --quiet"))?;
+            ensure(model(&place, &run) == model(&place, "whole"), format!("{run} ends in another model"))?;
+            resumed += 1;
+        }
+    }
+    println!("    lost at {lost} places, {resumed} of them resumed");
+    ensure(lost >= 20 && resumed >= 3, "the device was hardly ever lost")
+}
+
+fn on_the_cpu(library: &Path) -> Result<(), Failed> {
+    let place = Place::new("lost-cpu");
+    let said = Said::of(&sabotaged(&place, library, 40, false, &format!("{TRAIN} --out run --on-device-lost cpu"))?);
+    ensure(said.code == 0, format!("it ended with {}: {}", said.code, said.err))?;
+    ensure(said.err.contains("lost") && said.out.contains("on the CPU path"), format!("{}{}", said.out, said.err))?;
+    let metrics: serde_json::Value = serde_json::from_slice(&place.read("run/metrics.json"))?;
+    ensure(metrics["device"] == "cpu" && metrics["epochs"] == 20, metrics)
+}
+
+fn hangs(library: &Path) -> Result<(), Failed> {
+    let place = Place::new("hangs");
+    for submit in [2, 9, 30] {
+        let output = sabotaged(&place, library, submit, true, &format!("{TRAIN} --quiet --out run{submit}"))?;
+        let said = Said::of(&output);
+        ensure(said.code == 5, format!("submit {submit}: it ended with {}: {}", said.code, said.err))?;
+        ensure(said.err.contains("did not answer"), said.err)?;
+    }
+    Ok(())
+}
