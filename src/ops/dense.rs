@@ -4,7 +4,8 @@ use bytemuck::{Pod, Zeroable};
 
 use super::edge::{Drop, drop_source, drop_units, drop_words};
 use super::{
-    Argument, Batch, Cells, Class, Immediates, Input, Op, Region, TensorId, Tile, matmul, pitch4, tiles, twins, wgsl,
+    Argument, Batch, Cells, Class, Immediates, Input, Op, Product, Region, Stored, TensorId, Tile, matmul, pitch4,
+    tiles, twins, wgsl,
 };
 use crate::model::activations::{Activation, Saves};
 use crate::model::real::{Operand, Real};
@@ -67,6 +68,9 @@ impl Dense {
     }
 }
 
+/// x·Wᵀ.
+const PRODUCT: Product = Product { part: "part", left: Stored::Along, right: Stored::Along };
+
 impl Op for Dense {
     fn name(&self) -> &'static str {
         "dense"
@@ -84,7 +88,7 @@ impl Op for Dense {
         vec![
             wgsl!("ops/dense.wgsl"),
             wgsl!("lib/columns.wgsl"),
-            matmul(class, &["part"]),
+            matmul(class, self.units, self.input.features(), &[PRODUCT]),
             self.input.source(),
             if self.bias.is_some() { wgsl!("lib/bias.wgsl") } else { wgsl!("lib/bias_none.wgsl") },
             if self.saved.is_some() { wgsl!("lib/save_input.wgsl") } else { wgsl!("lib/save_nothing.wgsl") },

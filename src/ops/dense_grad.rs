@@ -5,8 +5,8 @@ use bytemuck::{Pod, Zeroable};
 
 use super::edge::drop_words;
 use super::{
-    Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Region, TensorId, Tile, matmul, pitch4, tiles, twins,
-    wgsl,
+    Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Product, Region, Stored, TensorId, Tile, matmul,
+    pitch4, tiles, twins, wgsl,
 };
 use crate::model::real::{Operand, Real};
 
@@ -71,6 +71,12 @@ impl DenseGrad {
     }
 }
 
+/// dzᵀ·x.
+const WEIGHTS: Product = Product { part: "weights", left: Stored::Across, right: Stored::Across };
+
+/// dz·W.
+const BELOW: Product = Product { part: "below", left: Stored::Along, right: Stored::Across };
+
 impl Op for DenseGrad {
     fn name(&self) -> &'static str {
         "dense_grad"
@@ -88,6 +94,7 @@ impl Op for DenseGrad {
     }
 
     fn sources(&self, class: Class) -> Vec<String> {
+        let products = |products: &[Product]| matmul(class, self.units, self.input.features(), products);
         let mut sources = vec![wgsl!("ops/dense_grad.wgsl"), wgsl!("lib/columns.wgsl"), self.input.source()];
         sources.push(match self.bias_gradient {
             Some(_) => wgsl!("lib/bias_gradient.wgsl"),
@@ -95,10 +102,10 @@ impl Op for DenseGrad {
         });
         match &self.below {
             Some(below) => {
-                sources.extend([wgsl!("lib/below.wgsl"), matmul(class, &["weights", "below"])]);
+                sources.extend([wgsl!("lib/below.wgsl"), products(&[WEIGHTS, BELOW])]);
                 sources.extend(below.edge.sources());
             }
-            None => sources.extend([wgsl!("lib/below_none.wgsl"), matmul(class, &["weights"])]),
+            None => sources.extend([wgsl!("lib/below_none.wgsl"), products(&[WEIGHTS])]),
         }
         sources
     }
