@@ -3,9 +3,10 @@
 use crate::error::{Error, Result};
 
 /// Element types, little-endian. Each row: NumPy's name, bytes an element, and how to read one.
-struct Kind {
+#[derive(Debug)]
+pub(super) struct Kind {
     name: &'static str,
-    size: usize,
+    pub size: usize,
     float: bool,
     read: fn(&[u8]) -> f64,
 }
@@ -30,6 +31,57 @@ const KINDS: &[Kind] = &[
     Kind { name: "b1", size: 1, float: false, read: reads!(u8) },
 ];
 
+impl Kind {
+    /// The kind that NumPy calls so.
+    #[cfg(test)]
+    pub fn named(name: &str) -> Option<&'static Kind> {
+        KINDS.iter().find(|kind| kind.name == name)
+    }
+
+    /// Element `at` of a row's bytes.
+    pub fn element(&self, row: &[u8], at: usize) -> f64 {
+        (self.read)(&row[at * self.size..(at + 1) * self.size])
+    }
+
+    pub fn is_float(&self) -> bool {
+        self.float
+    }
+
+    pub fn is_bytes(&self) -> bool {
+        self.name == "u1"
+    }
+}
+
+/// What stands before the elements.
+pub(super) struct Header {
+    pub kind: &'static Kind,
+    pub shape: Vec<usize>,
+    /// Column-major.
+    pub fortran: bool,
+    /// Bytes before the first element, and of all elements.
+    pub start: usize,
+    /// None where that is beyond all bounds.
+    pub length: Option<usize>,
+}
+
+impl Header {
+    /// Reads the header at the start of `bytes`, of which there need not be more.
+    pub fn parse(bytes: &[u8], place: &str) -> Result<Self> {
+        let (header, body) = split_header(bytes).ok_or_else(|| damaged("is not a NumPy array", place))?;
+        let descr = value(header, "descr").ok_or_else(|| damaged("its header names no element type", place))?;
+        let kind = kind_of(descr, place)?;
+        let shape = shape_of(header).ok_or_else(|| damaged("its header names no shape", place))?;
+        let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
+        let length = count.and_then(|count| count.checked_mul(kind.size));
+        let fortran = value(header, "fortran_order").is_some_and(|order| order.starts_with("True"));
+        Ok(Header { kind, shape, fortran, start: bytes.len() - body.len(), length })
+    }
+}
+
+fn damaged(what: &str, place: &str) -> Error {
+    Error::data(what).at(place).remedy("write the file again with numpy.savez")
+}
+
 pub(super) struct Array {
     kind: &'static Kind,
     pub shape: Vec<usize>,
@@ -38,25 +90,14 @@ pub(super) struct Array {
 
 impl Array {
     pub fn parse(bytes: &[u8], place: &str) -> Result<Self> {
-        let damaged = |what: String| Error::data(what).at(place).remedy("write the file again with numpy.savez");
-        let (header, body) = split_header(bytes).ok_or_else(|| damaged("is not a NumPy array".into()))?;
-        let descr = value(header, "descr").ok_or_else(|| damaged("its header names no element type".into()))?;
-        let kind = kind_of(descr, place)?;
-        let shape = shape_of(header).ok_or_else(|| damaged("its header names no shape".into()))?;
-        let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
-        let length = count.and_then(|count| count.checked_mul(kind.size));
+        let Header { kind, shape, fortran, start, length } = Header::parse(bytes, place)?;
+        let body = &bytes[start..];
         if length != Some(body.len()) {
-            return Err(damaged(format!(
-                "holds {} bytes of elements, its shape {shape:?} of {} promises another number",
-                body.len(),
-                kind.name
-            )));
+            let (held, kind) = (body.len(), kind.name);
+            let what = format!("holds {held} bytes of elements, its shape {shape:?} of {kind} promises another number");
+            return Err(damaged(&what, place));
         }
-        let data = if value(header, "fortran_order").is_some_and(|order| order.starts_with("True")) {
-            to_c_order(body, &shape, kind.size)
-        } else {
-            body.to_vec()
-        };
+        let data = if fortran { to_c_order(body, &shape, kind.size) } else { body.to_vec() };
         Ok(Array { kind, shape, data })
     }
 

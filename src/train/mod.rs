@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod diagnosis;
 mod divergence;
+pub mod feed;
 pub mod folder;
 pub mod metrics;
 pub mod setup;
@@ -27,6 +28,7 @@ use crate::model::random::{self, Stream};
 use crate::model::schedules::{Moment, Plateau, Schedule};
 use crate::ops::{Batch, TensorId};
 use crate::plan::{Executor, Phase, Values};
+use feed::Feed;
 use metrics::{Metrics, Truth};
 use setup::RowWeights;
 use stopping::Stopping;
@@ -97,6 +99,7 @@ pub struct Trainer<'a> {
     weights: RowWeights,
     /// Data rows: the training set as shuffled, then validation, then test.
     order: Vec<u32>,
+    feed: Feed,
     batches: Vec<Batch>,
     stopping: Stopping,
     plateau: Plateau,
@@ -179,6 +182,7 @@ impl<'a> Trainer<'a> {
             schedule,
             weights,
             order,
+            feed: Feed::default(),
             batches: Vec::new(),
             stopping,
             plateau: Plateau::default(),
@@ -352,7 +356,7 @@ impl<'a> Trainer<'a> {
                 _ if places.is_empty() => continue,
                 _ => (Phase::Evaluate, self.batch(places.start..places.end.min(places.start + size))),
             };
-            self.executor.run(phase, &[batch])?;
+            self.run(phase, &[batch])?;
             let mut sums = Open::default();
             sums.add(&self.executor.read(results, 0..batch.count as usize)?);
             losses.push((set, sums.loss / sums.rows as f64));
@@ -383,7 +387,7 @@ impl<'a> Trainer<'a> {
                     Batch { slot: (first - part.start) as u32, ..self.batch(rows) }
                 })
                 .collect();
-            self.executor.run(Phase::Evaluate, &batches)?;
+            self.run(Phase::Evaluate, &batches)?;
             let values = self.executor.read(results, 0..part.len())?;
             loss += values.iter().step_by(2).map(|&x| f64::from(x)).sum::<f64>();
             predictions.extend(self.executor.read(outputs, 0..part.len())?);
@@ -411,6 +415,10 @@ impl<'a> Trainer<'a> {
         self.order[..train].copy_from_slice(&self.data.split.train);
         let generator = &mut random::generator(self.config.seed, Stream::Shuffle(epoch as u32));
         random::shuffle(&mut self.order[..train], generator);
+        self.feed.reset();
+        if !self.executor.plan().is_resident {
+            return Ok(());
+        }
         let order = self.executor.plan().order;
         self.executor.write(order, 0, Values::U32(&self.order))
     }
@@ -467,18 +475,17 @@ impl<'a> Trainer<'a> {
             let window = self.open.steps..self.batches.len().min(self.open.steps + in_window.max(1));
             let mut rows = 0;
             let mut done = window.start;
-            for portion in self.batches[window].chunks_mut(in_portion) {
-                if watch(done).is_break() {
-                    break;
-                }
-                for batch in portion.iter_mut() {
+            while done < window.end && watch(done).is_continue() {
+                let end = window.end.min(done + in_portion);
+                for batch in &mut self.batches[done..end] {
                     batch.slot = rows;
                     rows += batch.count;
                 }
-                self.executor.run(Phase::Train, portion)?;
-                done += portion.len();
+                let portion = self.batches[done..end].to_vec();
+                self.run(Phase::Train, &portion)?;
+                done = end;
             }
-            let is_broken = done < self.batches.len().min(self.open.steps + in_window.max(1));
+            let is_broken = done < window.end;
             if done > self.open.steps {
                 let values = self.executor.read(results, 0..rows as usize)?;
                 if self.step == 0 {

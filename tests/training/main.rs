@@ -15,6 +15,7 @@ mod diverging;
 mod large;
 mod random_layers;
 mod sizes;
+mod windows;
 
 use libtest_mimic::Failed;
 use wgrad::train::{Epoch, Set, Trainer};
@@ -68,7 +69,7 @@ impl Trained {
 }
 
 fn main() {
-    let each = [counts::EACH, digits::EACH, blocks::EACH, diverging::EACH, random_layers::EACH].concat();
+    let each = [counts::EACH, digits::EACH, blocks::EACH, diverging::EACH, random_layers::EACH, windows::EACH].concat();
     let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU].concat();
     subject::main(&each, &gpu, digits::PLAIN)
 }
