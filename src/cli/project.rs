@@ -44,7 +44,8 @@ impl Project {
         let data = data::load(&loaded.config.data, loaded.config.seed)
             .map_err(|error| as_typed(relocate(&loaded, error), flags.data.as_deref()))?;
         let (device, why_device) = device::choose(&shared.device, shared.threads())?;
-        let plan = layers::compile(&loaded.config, setup::shape(&data), device.max_binding())
+        let shape = setup::shape(&data);
+        let plan = layers::compile_within(&loaded.config, shape, device.limits(&shape))
             .map_err(|(key, error)| loaded.locate(&key, error))?;
         settle(&mut loaded.config, &data);
         Ok(Project { loaded, data, device, plan: Arc::new(plan), why_device })
@@ -108,8 +109,11 @@ impl Project {
     fn verification_batches(&self, weights: &RowWeights) -> Vec<Batch> {
         let order = setup::order(&self.data);
         let (rows, size) = (self.data.split.train.len(), self.plan.batch_size);
+        // Of a data set that is streamed, the first window is on the device.
+        let held = if self.plan.is_resident { rows } else { rows.min(self.plan.data_rows()) };
         let batch = |first: usize, counter: u32| {
             let count = size.min(rows - first);
+            let first = first.min(held - count);
             let weight: f64 = order[first..first + count].iter().map(|&row| weights.of(&self.data, row)).sum();
             Batch {
                 first: first as u32,

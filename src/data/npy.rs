@@ -1,5 +1,8 @@
 //! One NumPy array in the .npy format: header, element type, elements in C order. Knows nothing of archives.
 
+use std::sync::{Arc, Mutex};
+
+use super::stored::Part;
 use crate::error::{Error, Result};
 
 /// Element types, little-endian. Each row: NumPy's name, bytes an element, and how to read one.
@@ -82,10 +85,17 @@ fn damaged(what: &str, place: &str) -> Error {
     Error::data(what).at(place).remedy("write the file again with numpy.savez")
 }
 
+/// Where an array's elements are.
+enum Elements {
+    Memory(Vec<u8>),
+    /// In C order.
+    Stored(Arc<Part>),
+}
+
 pub(super) struct Array {
-    kind: &'static Kind,
+    pub kind: &'static Kind,
     pub shape: Vec<usize>,
-    data: Vec<u8>,
+    elements: Elements,
 }
 
 impl Array {
@@ -98,15 +108,37 @@ impl Array {
             return Err(damaged(&what, place));
         }
         let data = if fortran { to_c_order(body, &shape, kind.size) } else { body.to_vec() };
-        Ok(Array { kind, shape, data })
+        Ok(Array { kind, shape, elements: Elements::Memory(data) })
+    }
+
+    /// An array whose elements stay in their file; None where they do not lie there as the header promises.
+    pub fn stored(file: std::fs::File, place: &str, start: u64, size: u64) -> Result<Option<Self>> {
+        let mut part = Part { file: Mutex::new(file), place: place.into(), offset: start, rows: 0 };
+        let mut head = Vec::new();
+        part.read(0, size.min(HEADER_BYTES) as usize, &mut head)?;
+        let Header { kind, shape, fortran, start, length } = Header::parse(&head, place)?;
+        if fortran || length.is_none_or(|length| (start + length) as u64 != size) {
+            return Ok(None);
+        }
+        part.offset += start as u64;
+        part.rows = shape.first().copied().unwrap_or(0);
+        Ok(Some(Array { kind, shape, elements: Elements::Stored(Arc::new(part)) }))
+    }
+
+    /// The file that the elements are in, if they are not in memory.
+    pub fn part(&self) -> Option<&Arc<Part>> {
+        match &self.elements {
+            Elements::Memory(_) => None,
+            Elements::Stored(part) => Some(part),
+        }
     }
 
     pub fn is_float(&self) -> bool {
-        self.kind.float
+        self.kind.is_float()
     }
 
     pub fn is_bytes(&self) -> bool {
-        self.kind.name == "u1"
+        self.kind.is_bytes()
     }
 
     /// The first dimension.
@@ -119,15 +151,45 @@ impl Array {
         self.shape.iter().skip(1).product()
     }
 
-    pub fn get(&self, row: usize, column: usize) -> f64 {
-        let at = (row * self.columns() + column) * self.kind.size;
-        (self.kind.read)(&self.data[at..at + self.kind.size])
+    /// One column, read row by row.
+    pub fn column(&self, column: usize) -> Result<Vec<f64>> {
+        let mut values = Vec::with_capacity(self.rows());
+        self.each_row(&mut |row| values.push(self.kind.element(row, column)))?;
+        Ok(values)
     }
 
+    /// Calls `f` with the bytes of every row in turn.
+    pub fn each_row(&self, f: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let row_bytes = self.columns() * self.kind.size;
+        match &self.elements {
+            Elements::Memory(data) => data.chunks_exact(row_bytes.max(1)).for_each(f),
+            Elements::Stored(part) => {
+                let most = (PIECE_BYTES / row_bytes.max(1)).max(1);
+                let mut piece = Vec::new();
+                for first in (0..part.rows).step_by(most) {
+                    let rows = most.min(part.rows - first);
+                    part.read((first * row_bytes) as u64, rows * row_bytes, &mut piece)?;
+                    piece.chunks_exact(row_bytes).for_each(&mut *f);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The elements, where they are in memory.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.data
+        match self.elements {
+            Elements::Memory(data) => data,
+            Elements::Stored(_) => Vec::new(),
+        }
     }
 }
+
+/// More than any header of numbers has.
+const HEADER_BYTES: u64 = 1 << 16;
+
+/// Bytes that are read at a time.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Header text and elements.
 fn split_header(bytes: &[u8]) -> Option<(&str, &[u8])> {
@@ -209,12 +271,12 @@ pub(super) mod tests {
     #[test]
     fn elements_of_every_type_are_read() {
         let array = Array::parse(&file("<f4", false, "(2,)", &[0, 0, 192, 63, 0, 0, 0, 192]), "x").unwrap();
-        assert_eq!((array.get(0, 0), array.get(1, 0), array.shape.len()), (1.5, -2.0, 1));
+        assert_eq!((array.column(0).unwrap(), array.shape.len()), (vec![1.5, -2.0], 1));
         let array = Array::parse(&file("<i2", false, "(1, 2)", &[255, 255, 0, 1]), "x").unwrap();
-        assert_eq!((array.get(0, 0), array.get(0, 1)), (-1.0, 256.0));
+        assert_eq!((array.column(0).unwrap(), array.column(1).unwrap()), (vec![-1.0], vec![256.0]));
         for kind in KINDS {
             let array = Array::parse(&file(&format!("<{}", kind.name), false, "(1, 1)", &vec![0; kind.size]), "x");
-            assert_eq!(array.unwrap().get(0, 0), 0.0, "{}", kind.name);
+            assert_eq!(array.unwrap().column(0).unwrap(), [0.0], "{}", kind.name);
         }
     }
 

@@ -8,12 +8,23 @@ use super::source::{self, Content, Raw};
 use super::split::{self, Split};
 use super::table::{Column, Tabular, Values};
 use super::target::{self, Decision, TargetCoding};
-use super::{Dataset, Features, idx};
+use super::{Dataset, Features, Rows, Stored, idx, large, stored};
 use crate::config::{self, Task};
 use crate::error::{Error, Result};
 
+/// Bytes from which on arrays and images stay in their files, and the memory holds no more than a window of them.
+pub const STORED_FROM: u64 = 256 << 20;
+
 /// Loads, splits, fits the preprocessing on the training rows, encodes.
 pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
+    load_beyond(options, seed, STORED_FROM)
+}
+
+/// As [`load`], with another limit in place of [`STORED_FROM`]. The result is the same, wherever the rows are.
+///
+/// # Errors
+/// As [`load`]; [`Error::Output`] where there is no room to unpack a file to.
+pub fn load_beyond(options: &config::Data, seed: u64, from: u64) -> Result<Dataset> {
     let Some(source) = options.source.as_deref() else {
         return Err(Error::data("no data is named").at("data.source").remedy("name a file, a folder or `digits`"));
     };
@@ -21,8 +32,11 @@ pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
         return Err(Error::data("training cannot be repeated from standard input").at("-").remedy("save it to a file"));
     }
     split::check(options.split)?;
-    let raw = source::read(source)?;
+    let raw = source::open(source, from)?;
     match raw.content {
+        Content::Table(ref table) if let Some(arrays) = table.stored() => {
+            large::from_arrays(arrays, &raw, options, seed)
+        }
         Content::Table(ref table) => from_table(&**table, &raw, options, seed),
         Content::Images(images) => {
             let head = Head { name: raw.name, source: raw.source, checksum: raw.checksum };
@@ -32,10 +46,10 @@ pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
 }
 
 /// What a data set takes over from its source.
-struct Head {
-    name: String,
-    source: String,
-    checksum: String,
+pub(super) struct Head {
+    pub name: String,
+    pub source: String,
+    pub checksum: String,
 }
 
 fn from_table(table: &dyn Tabular, raw: &Raw, options: &config::Data, seed: u64) -> Result<Dataset> {
@@ -92,31 +106,36 @@ fn from_images(images: Images, head: Head, options: &config::Data, seed: u64) ->
     let place = |row: usize, _: usize| format!("{file}: label {row}");
     let decision = target::decide(&images.targets, options.task, &file, &place, &mut notes)?;
     let split = split_rows(rows, &images.targets, &decision, images.test_from, options, seed, &place, &mut notes)?;
-    let coding = fit_image(&images, &split.train, options.standardize);
-    let features = Features::U8 {
-        columns: images.pixels(),
-        scale: coding.scale,
-        shift: coding.shift,
-        height: images.height,
-        width: images.width,
-        values: images.values,
+    let coding = fit_image(&images, &split.train, options.standardize)?;
+    let (columns, scale, shift) = (images.pixels(), coding.scale, coding.shift);
+    let features = if images.stored.is_empty() {
+        let Images { height, width, values, .. } = images;
+        Features::U8 { columns, scale, shift, height, width, values }
+    } else {
+        let bytes = stored::Content::Bytes { columns, scale, shift };
+        Features::Stored(Stored::new(images.stored, None, bytes))
     };
     let ready = Ready { head, features, inputs: Inputs::Image(coding), rows, split, decision, notes };
     finish(ready, &images.targets, options, &place)
 }
 
 /// All but the targets.
-struct Ready {
-    head: Head,
-    features: Features,
-    inputs: Inputs,
-    rows: usize,
-    split: Split,
-    decision: Decision,
-    notes: Vec<String>,
+pub(super) struct Ready {
+    pub head: Head,
+    pub features: Features,
+    pub inputs: Inputs,
+    pub rows: usize,
+    pub split: Split,
+    pub decision: Decision,
+    pub notes: Vec<String>,
 }
 
-fn finish(ready: Ready, targets: &[Column], options: &config::Data, place: target::Place<'_>) -> Result<Dataset> {
+pub(super) fn finish(
+    ready: Ready,
+    targets: &[Column],
+    options: &config::Data,
+    place: target::Place<'_>,
+) -> Result<Dataset> {
     let Ready { head, features, inputs, rows, split, decision, notes } = ready;
     let Decision { task, classes } = decision;
     let codings: Vec<TargetCoding> = targets
@@ -158,7 +177,7 @@ fn finish(ready: Ready, targets: &[Column], options: &config::Data, place: targe
 }
 
 #[expect(clippy::too_many_arguments, reason = "tables and images share it")]
-fn split_rows(
+pub(super) fn split_rows(
     rows: usize,
     targets: &[Column],
     decision: &Decision,
@@ -252,7 +271,12 @@ fn fit_columns(
     Ok(codings)
 }
 
-fn note_repair(coding: &ColumnCoding, repair: &preprocessing::Repairs, rows: usize, notes: &mut Vec<String>) {
+pub(super) fn note_repair(
+    coding: &ColumnCoding,
+    repair: &preprocessing::Repairs,
+    rows: usize,
+    notes: &mut Vec<String>,
+) {
     if repair.missing > 0 {
         let with = match &coding.coding {
             preprocessing::Coding::Number { fill, .. } => format!("the training rows' mean, {fill:.6}"),
@@ -273,12 +297,22 @@ fn note_repair(coding: &ColumnCoding, repair: &preprocessing::Repairs, rows: usi
 }
 
 /// One mean and one deviation over all pixels of the training rows, exactly, from how often each grey level occurs.
-fn fit_image(images: &Images, train: &[u32], standardize: bool) -> ImageCoding {
+fn fit_image(images: &Images, train: &[u32], standardize: bool) -> Result<ImageCoding> {
     let pixels = images.pixels();
     let mut counts = [0_u64; 256];
-    for &row in train {
-        let start = row as usize * pixels;
-        images.values[start..start + pixels].iter().for_each(|&value| counts[usize::from(value)] += 1);
+    let mut count = |bytes: &[u8]| bytes.iter().for_each(|&value| counts[usize::from(value)] += 1);
+    if images.stored.is_empty() {
+        train.iter().for_each(|&row| count(&images.values[row as usize * pixels..][..pixels]));
+    } else {
+        let bytes = stored::Content::Bytes { columns: pixels, scale: 1.0, shift: 0.0 };
+        let stored = Stored::new(images.stored.clone(), None, bytes);
+        let mut piece = Rows::default();
+        for rows in train.chunks(1 + (4 << 20) / pixels) {
+            stored.copy(rows, &mut piece)?;
+            if let Rows::U8(bytes) = &piece {
+                count(bytes);
+            }
+        }
     }
     let total = (train.len() * pixels) as f64;
     let weighted = |of: &dyn Fn(f64) -> f64| -> f64 {
@@ -288,12 +322,12 @@ fn fit_image(images: &Images, train: &[u32], standardize: bool) -> ImageCoding {
     let deviation = weighted(&|value| (value - mean).powi(2)).sqrt();
     let deviation = if deviation > 0.0 { deviation } else { 1.0 };
     let (mean, deviation) = if standardize { (mean, deviation) } else { (0.0, f64::from(images.brightest)) };
-    ImageCoding {
+    Ok(ImageCoding {
         height: images.height,
         width: images.width,
         mean,
         deviation,
         scale: (1.0 / deviation) as f32,
         shift: (-mean / deviation) as f32,
-    }
+    })
 }

@@ -45,7 +45,7 @@ pub(super) enum Content {
 
 #[derive(Debug)]
 struct Inner {
-    parts: Vec<Part>,
+    parts: Vec<Arc<Part>>,
     /// The file's rows that the data set has; None for all.
     kept: Option<Vec<u32>>,
     content: Content,
@@ -62,7 +62,7 @@ impl PartialEq for Stored {
 }
 
 impl Stored {
-    pub(super) fn new(parts: Vec<Part>, kept: Option<Vec<u32>>, content: Content) -> Self {
+    pub(super) fn new(parts: Vec<Arc<Part>>, kept: Option<Vec<u32>>, content: Content) -> Self {
         Stored(Arc::new(Inner { parts, kept, content }))
     }
 
@@ -112,7 +112,7 @@ impl Stored {
 
 /// Calls `f` with the place in `rows` and the bytes of each row, in the file's order.
 fn each(
-    parts: &[Part],
+    parts: &[Arc<Part>],
     kept: Option<&[u32]>,
     row_bytes: usize,
     rows: &[u32],
@@ -191,7 +191,7 @@ mod tests {
             for i in range.start * columns..range.end * columns {
                 file.write_all(&(i as f32).to_le_bytes()).unwrap();
             }
-            parts.push(Part { file: Mutex::new(file), place: "a".into(), offset: 4, rows: range.len() });
+            parts.push(Arc::new(Part { file: Mutex::new(file), place: "a".into(), offset: 4, rows: range.len() }));
         }
         let number = |column| Number { column, mean: 1.0, deviation: 2.0, fill: 0.0 };
         let kind = Kind::named("f4").unwrap();

@@ -40,6 +40,19 @@ pub struct DataShape {
 /// Fewest rows of an evaluation step: small batches would pay a dispatch for every few rows.
 const EVALUATION_BATCH: usize = 1024;
 
+impl DataShape {
+    /// Bytes of all rows on a device: features, targets and their place in the order.
+    pub fn bytes(&self) -> u64 {
+        self.row_bytes().iter().sum::<u64>().saturating_mul(self.rows as u64)
+    }
+
+    /// Bytes of a row of features, of targets and of the order, padding included.
+    fn row_bytes(&self) -> [u64; 3] {
+        let element = if self.encoding == Encoding::F32 { 4 } else { 1 };
+        [element * pitch(self.features) as u64, 4 * pitch(self.target_columns + 1) as u64, 4]
+    }
+}
+
 /// What a device has room for, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -275,21 +288,16 @@ impl Builder {
     /// The data set in as few blocks as one binding allows, or room for a window of it, and what goes with it.
     fn add_data(&mut self) {
         let (shape, limits) = (self.shape, self.limits);
-        let (element, bytes) = match shape.encoding {
-            Encoding::F32 => (Element::F32, 4),
-            Encoding::U8 { .. } => (Element::U8, 1),
-        };
-        let row = bytes * pitch(shape.features) as u64;
-        let target_row = 4 * pitch(shape.target_columns + 1) as u64;
+        let element = if shape.encoding == Encoding::F32 { Element::F32 } else { Element::U8 };
+        let [row, target_row, place] = shape.row_bytes();
         let rows_a_block = (limits.binding / row).max(1) as usize;
-        let total = (row + target_row + 4).saturating_mul(shape.rows as u64);
         self.is_resident = shape.rows.div_ceil(rows_a_block) <= MOST_BLOCKS
-            && shape.rows as u64 <= limits.binding / target_row.max(4)
-            && total <= limits.resident;
+            && shape.rows as u64 <= limits.binding / target_row
+            && shape.bytes() <= limits.resident;
         let rows = if self.is_resident {
             shape.rows
         } else {
-            let wanted = (limits.window / (row + target_row + 4)).min(limits.binding / row.max(target_row));
+            let wanted = (limits.window / (row + target_row + place)).min(limits.binding / row.max(target_row));
             (wanted as usize).max(self.batch_size).max(self.evaluation_batch_size).min(shape.rows)
         };
         // One block for a window: where a batch of it is more than a binding, that is told.
