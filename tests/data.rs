@@ -73,7 +73,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 fn floats(dataset: &Dataset) -> &[f32] {
     match &dataset.features {
         Features::F32 { values, .. } => values,
-        Features::U8 { .. } => panic!("a table was expected"),
+        _ => panic!("a table in memory was expected"),
     }
 }
 

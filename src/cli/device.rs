@@ -16,7 +16,7 @@ pub(super) enum Chosen {
 }
 
 /// Bytes of a data set that may lie in the memory of the host a second time.
-const SHARED_MEMORY: u64 = 1 << 30;
+const SHARED_MEMORY: u64 = 256 << 20;
 
 /// Opens what `--device` names; `auto` takes a hardware GPU when there is one, else the CPU path. Also says why, where
 /// it was not named: words that go behind its name.

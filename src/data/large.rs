@@ -117,7 +117,7 @@ pub(super) fn from_arrays(arrays: &Arrays, raw: &Raw, options: &config::Data, se
     if let Some(&other) = selection.features.iter().find(|&&column| column >= arrays.x.columns()) {
         let error =
             Error::data(format!("\"{}\" is no column of x, which is read from its file", arrays.names()[other]));
-        return Err(error.at(arrays.file()).remedy("save it as a column of x"));
+        return Err(error.at(arrays.file()).remedy("save it as a column of x, or list it in `ignore`"));
     }
     let targets = selection.targets.iter().map(|&column| arrays.infer(column, true, &mut notes));
     let targets = targets.collect::<Result<Vec<_>>>()?;

@@ -34,7 +34,7 @@ use crate::config::Task;
 use crate::error::Result;
 
 /// Rows ready for training: split, filled, encoded, scaled.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// File stem, folder name or the built-in's name.
     pub name: String,

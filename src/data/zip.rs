@@ -214,6 +214,10 @@ impl Archive {
         let lengths = u16_at(&local, 26).zip(u16_at(&local, 28)).filter(|_| bytes(&local, 0) == Some(LOCAL));
         let Some((name, extra)) = lengths.filter(|_| !member.encrypted) else { return Ok(None) };
         let start = member.offset + 30 + (name + extra) as u64;
+        let length = self.file.metadata().map_or(0, |data| data.len());
+        if start.checked_add(member.packed).is_none_or(|end| end > length) {
+            return Ok(None);
+        }
         let seek = self.file.seek(SeekFrom::Start(start));
         seek.map_err(|error| unreadable(place, &error))?;
         let packed = (&self.file).take(member.packed);

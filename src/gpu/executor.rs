@@ -79,6 +79,12 @@ impl Device {
         has_room
     }
 
+    /// Bytes that are allocated on the device now, waiting for it first; None where the backend does not tell.
+    pub fn held_bytes(&self) -> Option<u64> {
+        self.inner.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) }).ok()?;
+        self.inner.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     pub fn info(&self) -> &DeviceInfo {
         &self.info
     }

@@ -77,6 +77,9 @@ impl Limits {
 /// Most blocks of a resident data set: each costs every step a dispatch.
 const MOST_BLOCKS: usize = 8;
 
+/// Rows of a streamed data set whose results wait on the device to be read together.
+const STREAMED_RESULTS: usize = 1 << 20;
+
 /// Compiles the run file for a device whose bindings hold `max_binding` bytes.
 pub fn compile(config: &Config, shape: DataShape, max_binding: u64) -> Keyed<Plan> {
     compile_within(config, shape, Limits::of_binding(max_binding))
@@ -300,6 +303,9 @@ impl Builder {
             let wanted = (limits.window / (row + target_row + place)).min(limits.binding / row.max(target_row));
             (wanted as usize).max(self.batch_size).max(self.evaluation_batch_size).min(shape.rows)
         };
+        if !self.is_resident {
+            self.window = self.window.min(STREAMED_RESULTS).max(self.batch_size).max(self.evaluation_batch_size);
+        }
         // One block for a window: where a batch of it is more than a binding, that is told.
         let rows_a_block = if self.is_resident { rows_a_block } else { rows };
         for (block, first) in (0..rows).step_by(rows_a_block).enumerate() {

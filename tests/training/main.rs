@@ -1,8 +1,12 @@
 //! Training through the library, on the CPU path and on this machine's adapter: that it learns, repeats itself to the
 //! bit, moves no byte too many, and copes with every size of batch and data set.
 
+#[path = "../support/archive.rs"]
+mod archive;
 #[path = "../support/device.rs"]
 mod device;
+#[path = "../support/memory.rs"]
+mod memory;
 #[path = "../support/require.rs"]
 mod require;
 #[path = "../support/subject.rs"]
@@ -14,7 +18,9 @@ mod digits;
 mod diverging;
 mod large;
 mod random_layers;
+mod ranges;
 mod sizes;
+mod soak;
 mod windows;
 
 use libtest_mimic::Failed;
@@ -69,7 +75,17 @@ impl Trained {
 }
 
 fn main() {
-    let each = [counts::EACH, digits::EACH, blocks::EACH, diverging::EACH, random_layers::EACH, windows::EACH].concat();
-    let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU].concat();
+    let each = [
+        counts::EACH,
+        digits::EACH,
+        blocks::EACH,
+        diverging::EACH,
+        random_layers::EACH,
+        windows::EACH,
+        ranges::EACH,
+        soak::EACH,
+    ]
+    .concat();
+    let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU, soak::GPU].concat();
     subject::main(&each, &gpu, digits::PLAIN)
 }
