@@ -85,6 +85,9 @@ impl Project {
             plan.train.len()
         ));
         printer.say(format!("device: {}{}", self.device.info().adapter, self.why_device));
+        if !plan.is_resident {
+            printer.say(format!("the data set is streamed to it in windows of {} rows", rows(plan.data_rows())));
+        }
     }
 
     /// Puts the flag or the line of the run file onto a fault with a key.

@@ -30,17 +30,20 @@ pub const EACH: &[(&str, Each)] = &[
 
 pub const GPU: &[(&str, Test)] = &[("a_training_gives_back_all_that_it_allocated_on_the_device", gives_back)];
 
+/// What allocators and drivers may still take after so short a time. The planted leaks lose five times as much.
+const SLACK: u64 = 2 << 20;
+
 /// Resident bytes before and after.
 type Growth = Option<(u64, u64)>;
 
 fn ensure_flat(growth: Growth) -> Result<(), Failed> {
     let Some((before, after)) = growth else { return Ok(()) };
-    ensure(after as f64 <= 1.01 * before as f64, || format!("memory grows from {before} to {after} bytes"))
+    ensure(after <= before + SLACK, || format!("memory grows from {before} to {after} bytes"))
 }
 
 fn ensure_grows(growth: Growth) -> Result<(), Failed> {
     let Some((before, after)) = growth else { return Ok(()) };
-    ensure(after as f64 > 1.01 * before as f64, || format!("a leak goes unnoticed: {before}, later {after} bytes"))
+    ensure(after > before + SLACK, || format!("a leak goes unnoticed: {before}, later {after} bytes"))
 }
 
 fn subject(streamed: bool) -> Subject {
@@ -75,7 +78,7 @@ fn trainings(on: On, leaks: bool) -> Result<Growth, Failed> {
         for _ in 0..count {
             train(&subject, on)?;
             if leaks {
-                std::mem::forget(vec![1_u8; 1 << 20]);
+                std::mem::forget(std::hint::black_box(vec![1_u8; 1 << 20]));
             }
         }
         Ok(memory::resident())
@@ -115,7 +118,7 @@ impl Executor for Leaky {
         self.inner.read(tensor, rows)
     }
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()> {
-        std::mem::forget(vec![1_u8; 4096 * batches.len()]);
+        std::mem::forget(std::hint::black_box(vec![1_u8; 4096 * batches.len()]));
         self.inner.run(phase, batches)
     }
     fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()> {
