@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::Trainer;
 use super::setup::RowWeights;
-use crate::data::{Dataset, Rows};
+use crate::data::{Dataset, Features, Rows};
 use crate::error::Result;
 use crate::ops::Batch;
 use crate::plan::{Executor, Phase, Plan, Values};
@@ -16,9 +16,15 @@ use crate::plan::{Executor, Phase, Plan, Values};
 pub struct Feed {
     /// The places of the row order whose rows are on the device, in their order; none for a resident data set.
     loaded: Range<usize>,
+    /// The places whose rows are in `rows`.
+    read: Range<usize>,
     rows: Rows,
     targets: Vec<f32>,
 }
+
+/// Bytes of rows that are read from a file at a time, for several windows: each time the file is gone through from
+/// front to back.
+const READ_BYTES: usize = 64 << 20;
 
 impl Feed {
     /// Writes the named rows of a data set to the device, one after the other from row 0 on. The device may still be
@@ -34,7 +40,34 @@ impl Feed {
         weights: &RowWeights,
         rows: &[u32],
     ) -> Result<()> {
+        self.read = 0..0;
         data.features.copy(rows, &mut self.rows)?;
+        self.send(executor, data, weights, rows, 0)
+    }
+
+    /// Reads the rows of places `places`, and of some that follow where they come from a file, up to place `end`.
+    fn fetch(&mut self, data: &Dataset, order: &[u32], places: &Range<usize>, end: usize) -> Result<()> {
+        if self.read.start <= places.start && places.end <= self.read.end {
+            return Ok(());
+        }
+        let row_bytes = data.feature_columns() * if data.features.scaling().is_some() { 1 } else { 4 };
+        let ahead = if matches!(data.features, Features::Stored(_)) { READ_BYTES / row_bytes } else { 0 };
+        let read = places.start..(places.start + ahead.max(places.len())).min(end);
+        self.read = 0..0;
+        data.features.copy(&order[read.clone()], &mut self.rows)?;
+        self.read = read;
+        Ok(())
+    }
+
+    /// Writes rows whose features are in `self.rows` from its row `first` on.
+    fn send(
+        &mut self,
+        executor: &mut dyn Executor,
+        data: &Dataset,
+        weights: &RowWeights,
+        rows: &[u32],
+        first: usize,
+    ) -> Result<()> {
         self.targets.clear();
         let width = data.target_columns();
         for &row in rows {
@@ -43,16 +76,18 @@ impl Feed {
         }
         let plan = executor.plan();
         let (features, targets) = (plan.features[0].0, plan.targets);
+        let columns = data.feature_columns();
+        let range = first * columns..(first + rows.len()) * columns;
         match &self.rows {
-            Rows::F32(values) => executor.write(features, 0, Values::F32(values))?,
-            Rows::U8(values) => executor.write(features, 0, Values::U8(values))?,
+            Rows::F32(values) => executor.write(features, 0, Values::F32(&values[range]))?,
+            Rows::U8(values) => executor.write(features, 0, Values::U8(&values[range]))?,
         }
         executor.write(targets, 0, Values::F32(&self.targets))
     }
 
     /// Forgets what is loaded: the row order has changed.
     pub fn reset(&mut self) {
-        self.loaded = 0..0;
+        (self.loaded, self.read) = (0..0, 0..0);
     }
 
     /// The batch as the device finds it, if its rows are there.
@@ -98,8 +133,10 @@ impl Trainer<'_> {
         let sets = super::Set::ALL.map(|set| self.places(set));
         let end = sets.iter().find(|places| places.contains(&first)).map_or(self.order.len(), |places| places.end);
         let places = window(self.executor.plan(), batch, end);
-        self.feed.reset();
-        self.feed.write(self.executor.as_mut(), self.data, &self.weights, &self.order[places.clone()])?;
+        self.feed.loaded = 0..0;
+        self.feed.fetch(self.data, &self.order, &places, end)?;
+        let (rows, first) = (&self.order[places.clone()], places.start - self.feed.read.start);
+        self.feed.send(self.executor.as_mut(), self.data, &self.weights, rows, first)?;
         self.feed.loaded = places;
         Ok(Batch { first: 0, ..*batch })
     }
