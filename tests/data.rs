@@ -69,7 +69,7 @@ fn failure(options: &Data) -> String {
 fn floats(dataset: &Dataset) -> &[f32] {
     match &dataset.features {
         Features::F32 { values, .. } => values,
-        Features::U8 { .. } => panic!("a table was expected"),
+        _ => panic!("a table in memory was expected"),
     }
 }
 

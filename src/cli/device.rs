@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::cpu::{self, CpuExecutor};
 use crate::error::{Error, Result};
 use crate::gpu::{self, GpuExecutor, Selector};
+use crate::layers::{DataShape, Limits};
 use crate::plan::{self, DeviceInfo, Executor, Plan};
 
 /// A device that plans can be run on.
@@ -13,6 +14,9 @@ pub(super) enum Chosen {
     Cpu { threads: usize },
     Gpu(gpu::Device),
 }
+
+/// Bytes of a data set that may lie in the memory of the host a second time.
+const SHARED_MEMORY: u64 = 256 << 20;
 
 /// Opens what `--device` names; `auto` takes a hardware GPU when there is one, else the CPU path. Also says why, where
 /// it was not named: words that go behind its name.
@@ -52,6 +56,17 @@ impl Chosen {
             Chosen::Cpu { .. } => u64::MAX,
             Chosen::Gpu(device) => device.max_binding(),
         }
+    }
+
+    /// What of a data set of that shape and its network it has room for. Where host and device share the memory, a
+    /// large data set is streamed; on a GPU of its own memory only one that does not fit there.
+    pub fn limits(&self, shape: &DataShape) -> Limits {
+        let limits = Limits::of_binding(self.max_binding());
+        let resident = match self {
+            Chosen::Gpu(device) if !device.info().software && device.has_room(2 * shape.bytes()) => u64::MAX,
+            _ => SHARED_MEMORY,
+        };
+        Limits { resident, ..limits }
     }
 
     pub fn executor(&self, plan: Arc<Plan>) -> Result<Box<dyn Executor>> {

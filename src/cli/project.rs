@@ -59,7 +59,8 @@ impl Project {
         }
         let data = load(&loaded.config).map_err(|error| as_typed(relocate(&loaded, error), flags.data.as_deref()))?;
         let (device, why_device) = device::choose(&shared.device, shared.threads())?;
-        let plan = layers::compile(&loaded.config, setup::shape(&data), device.max_binding())
+        let shape = setup::shape(&data);
+        let plan = layers::compile_within(&loaded.config, shape, device.limits(&shape))
             .map_err(|(key, error)| loaded.locate(&key, error))?;
         settle(&mut loaded.config, &data);
         Ok(Project { loaded, data, device, plan: Arc::new(plan), why_device })
@@ -101,7 +102,7 @@ impl Project {
 
     /// What was found and what is going to work on it.
     pub fn announce(&self, printer: &Printer) {
-        let data = &self.data;
+        let (data, plan) = (&self.data, &self.plan);
         data.notes.iter().for_each(|note| printer.say(note));
         let rows = |rows: usize| grouped(rows as u64);
         let features = data.feature_columns();
@@ -116,6 +117,9 @@ impl Project {
         ));
         printer.say(format!("model: {}", self.model()));
         printer.say(format!("device: {}{}", self.device.info().adapter, self.why_device));
+        if !plan.is_resident {
+            printer.say(format!("the data set is streamed to it in windows of {} rows", rows(plan.data_rows())));
+        }
     }
 
     /// Layer sizes, parameters and dispatches in words.
@@ -153,8 +157,11 @@ impl Project {
     fn verification_batches(&self, weights: &RowWeights) -> Vec<Batch> {
         let order = setup::order(&self.data);
         let (rows, size) = (self.data.split.train.len(), self.plan.batch_size);
+        // Of a data set that is streamed, the first window is on the device.
+        let held = if self.plan.is_resident { rows } else { rows.min(self.plan.data_rows()) };
         let batch = |first: usize, counter: u32| {
             let count = size.min(rows - first);
+            let first = first.min(held - count);
             let weight: f64 = order[first..first + count].iter().map(|&row| weights.of(&self.data, row)).sum();
             Batch {
                 first: first as u32,

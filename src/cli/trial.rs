@@ -55,8 +55,9 @@ pub(super) fn overfit(project: &Project, batches: usize, printer: &Printer) -> R
     // As many steps as the whole training would have, and not too few to judge by.
     config.train.epochs = (steps / rows.div_ceil(project.plan.batch_size)).max(500);
     config.early_stopping.patience = 0;
-    let plan = layers::compile(&config, setup::shape(&data), project.device.max_binding())
-        .map_err(|keyed| project.locate(keyed))?;
+    let shape = setup::shape(&data);
+    let plan =
+        layers::compile_within(&config, shape, project.device.limits(&shape)).map_err(|keyed| project.locate(keyed))?;
     let executor = project.device.executor(Arc::new(plan))?;
     project.announce(printer);
     printer.say(format!("overfitting {} rows, at most {} epochs", grouped(rows as u64), config.train.epochs));

@@ -34,6 +34,7 @@ pub(super) fn read() -> Result<Raw> {
         content: Content::Images(Images {
             place: "digits".into(),
             values: pixels,
+            stored: Vec::new(),
             height: SIDE,
             width: SIDE,
             brightest: BRIGHTEST,

@@ -126,6 +126,18 @@ fn drop_rows(frame: &mut Frame<'_>, notes: &mut Vec<String>) -> Result<()> {
         return Ok(());
     }
     let emptiest = columns().max_by_key(|column| column.values.missing()).map_or("", |column| &column.name);
+    let emptiest = emptiest.to_owned();
+    keep(frame, kept, rows, &emptiest, notes)
+}
+
+/// Keeps those of `rows` rows that have every value; `emptiest` is the column that lacks the most.
+pub(super) fn keep(
+    frame: &mut Frame<'_>,
+    kept: Vec<u32>,
+    rows: usize,
+    emptiest: &str,
+    notes: &mut Vec<String>,
+) -> Result<()> {
     let dropped = rows - kept.len();
     if kept.is_empty() {
         return Err(Error::data(format!("every row has a missing value, most of them in \"{emptiest}\""))

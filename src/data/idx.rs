@@ -1,10 +1,12 @@
 //! A folder of MNIST-style IDX files, plain or gzipped. Trusts no size in a header before the bytes have arrived.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::images::{self, Images};
 use super::source::{self, Content};
 use super::table::{Column, Values};
+use super::{stored, unpack};
 use crate::error::{Error, Result};
 
 /// Unsigned bytes in three dimensions, and in one.
@@ -14,6 +16,8 @@ const LABELS: u32 = 0x0801;
 /// One pair of files.
 struct Part {
     values: Vec<u8>,
+    /// Where the pixels are instead, if they stay in their file.
+    stored: Option<Arc<stored::Part>>,
     count: usize,
     height: usize,
     width: usize,
@@ -28,16 +32,63 @@ pub(super) fn read(folder: &Path) -> Result<(Content, String)> {
     let test = read_part(folder, "t10k", &mut files)?;
     let parts: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
     let checksum = source::checksum(&parts);
-    let images = match (train, test) {
-        (Some(train), Some(test)) => join(train, test, folder)?,
-        (Some(part), None) | (None, Some(part)) => part.into_images(folder),
-        (None, None) => {
-            return Err(Error::data("holds no IDX images").at(folder.display()).remedy(
-                "put train-images-idx3-ubyte and train-labels-idx1-ubyte into it (also t10k-…, also .gz), or name a file",
-            ));
-        }
+    let Some(images) = both(train, test, folder)? else {
+        return Err(Error::data("holds no IDX images").at(folder.display()).remedy(
+            "put train-images-idx3-ubyte and train-labels-idx1-ubyte into it (also t10k-…, also .gz), or name a file",
+        ));
     };
     Ok((Content::Images(images), checksum))
+}
+
+/// A folder with `from` bytes of images or more, which stay in their files, or in temporary ones where they are packed;
+/// and its checksum. None for any other folder.
+pub(super) fn open(folder: &Path, from: u64) -> Result<Option<(Content, String)>> {
+    let images = |part: &str| find(folder, &format!("{part}-images"), "idx3-ubyte");
+    let paths: Vec<PathBuf> = ["train", "t10k"].iter().filter_map(|part| images(part)).collect();
+    let sizes: Vec<u64> = paths.iter().map(|path| unpack::size(path)).collect::<Result<_>>()?;
+    if sizes.iter().sum::<u64>() < from {
+        return Ok(None);
+    }
+    let mut files = Vec::new();
+    let mut part = |part: &str| images(part).map(|path| open_part(folder, part, &path, &mut files)).transpose();
+    let (train, test) = (part("train")?, part("t10k")?);
+    let checksum = source::checksum_of_files(&files)?;
+    Ok(both(train, test, folder)?.map(|images| (Content::Images(images), checksum)))
+}
+
+fn both(train: Option<Part>, test: Option<Part>, folder: &Path) -> Result<Option<Images>> {
+    match (train, test) {
+        (Some(train), Some(test)) => join(train, test, folder).map(Some),
+        (Some(part), None) | (None, Some(part)) => Ok(Some(part.into_images(folder))),
+        (None, None) => Ok(None),
+    }
+}
+
+fn open_part(folder: &Path, part: &str, path: &Path, files: &mut Vec<PathBuf>) -> Result<Part> {
+    const HEADER: u64 = 16;
+    let place = path.display().to_string();
+    let file = unpack::open(path)?;
+    let length = file.metadata().map_or(0, |data| data.len());
+    let mut images = stored::Part { file: Mutex::new(file), place: place.clone(), offset: 0, rows: 0 };
+    let mut header = Vec::new();
+    images.read(0, length.min(HEADER) as usize, &mut header)?;
+    let [count, height, width] = sizes::<3>(&header, length, &place, IMAGES)?;
+    (images.offset, images.rows) = (HEADER, count);
+    files.push(path.to_path_buf());
+    let labels = find(folder, &format!("{part}-labels"), "idx1-ubyte");
+    let labels = labels.map(|path| {
+        files.push(path.clone());
+        read_labels(&path, count).map(|(labels, _)| labels)
+    });
+    Ok(Part {
+        values: Vec::new(),
+        stored: Some(Arc::new(images)),
+        count,
+        height,
+        width,
+        labels: labels.transpose()?,
+        place,
+    })
 }
 
 impl Part {
@@ -45,6 +96,7 @@ impl Part {
         Images {
             place: folder.display().to_string(),
             values: self.values,
+            stored: self.stored.into_iter().collect(),
             height: self.height,
             width: self.width,
             brightest: u8::MAX,
@@ -77,6 +129,7 @@ fn join(train: Part, test: Part, folder: &Path) -> Result<Images> {
     let first_test = train.count;
     let mut images = train.into_images(folder);
     images.values.extend(test.values);
+    images.stored.extend(test.stored);
     images.targets = vec![label_column(labels)];
     images.test_from = Some(first_test);
     Ok(images)
@@ -106,19 +159,25 @@ fn read_part(folder: &Path, part: &str, files: &mut Vec<Vec<u8>>) -> Result<Opti
     let labels = match &labels_path {
         None => None,
         Some(path) => {
-            let place = path.display().to_string();
-            let bytes = source::read_bytes(path)?;
-            let (labels, [labelled]) = parse::<1>(&bytes, &place, LABELS)?;
+            let (labels, bytes) = read_labels(path, count)?;
             files.push(bytes);
-            if labelled != count {
-                return Err(Error::data(format!("{labelled} labels for {count} images"))
-                    .at(place)
-                    .remedy("fetch both files again: they belong to different sets"));
-            }
             Some(labels)
         }
     };
-    Ok(Some(Part { values, count, height, width, labels, place }))
+    Ok(Some(Part { values, stored: None, count, height, width, labels, place }))
+}
+
+/// As many labels as there are images, and the file's bytes.
+fn read_labels(path: &Path, count: usize) -> Result<(Vec<u8>, Vec<u8>)> {
+    let place = path.display().to_string();
+    let bytes = source::read_bytes(path)?;
+    let (labels, [labelled]) = parse::<1>(&bytes, &place, LABELS)?;
+    if labelled != count {
+        return Err(Error::data(format!("{labelled} labels for {count} images"))
+            .at(place)
+            .remedy("fetch both files again: they belong to different sets"));
+    }
+    Ok((labels, bytes))
 }
 
 /// `train-images-idx3-ubyte` or `train-images.idx3-ubyte`, plain before gzipped.
@@ -131,8 +190,6 @@ fn find(folder: &Path, stem: &str, kind: &str) -> Option<PathBuf> {
 
 /// Checks magic and sizes, and delivers exactly the bytes that the header promises.
 fn parse<const D: usize>(bytes: &[u8], place: &str, magic: u32) -> Result<(Vec<u8>, [usize; D])> {
-    let failed = |problem: String| Error::data(problem).at(place).remedy("fetch the file again");
-    let header_length = 4 + 4 * D;
     let unpacked;
     let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
         unpacked = source::gunzip(bytes, place)?;
@@ -140,6 +197,14 @@ fn parse<const D: usize>(bytes: &[u8], place: &str, magic: u32) -> Result<(Vec<u
     } else {
         bytes
     };
+    let sizes = sizes(bytes, bytes.len() as u64, place, magic)?;
+    Ok((bytes[4 + 4 * D..].to_vec(), sizes))
+}
+
+/// Checks the header at the start of `bytes` against the file's length.
+fn sizes<const D: usize>(bytes: &[u8], length: u64, place: &str, magic: u32) -> Result<[usize; D]> {
+    let failed = |problem: String| Error::data(problem).at(place).remedy("fetch the file again");
+    let header_length = 4 + 4 * D;
     if bytes.len() < header_length {
         return Err(failed(format!("is {} bytes long, shorter than an IDX header", bytes.len())));
     }
@@ -149,24 +214,23 @@ fn parse<const D: usize>(bytes: &[u8], place: &str, magic: u32) -> Result<(Vec<u
         return Err(failed(problem));
     }
     let mut sizes = [0; D];
-    let mut length = 1_usize;
+    let mut promised = 1_u64;
     for (at, size) in sizes.iter_mut().enumerate() {
         *size = word(4 + 4 * at) as usize;
-        length = length.saturating_mul(*size);
+        promised = promised.saturating_mul(*size as u64);
     }
-    let body = &bytes[header_length..];
-    if length != body.len() {
-        let problem = format!("holds {} bytes of {}, its header promises {length}", body.len(), kind(magic));
-        return Err(failed(problem));
+    let held = length - header_length as u64;
+    if promised != held {
+        return Err(failed(format!("holds {held} bytes of {}, its header promises {promised}", kind(magic))));
     }
-    if length == 0 {
+    if promised == 0 {
         return Err(failed(format!("holds no {}", kind(magic))));
     }
-    let pixels = length / sizes[0];
-    if pixels > source::MOST_PIXELS {
-        return Err(images::too_large(pixels, place));
+    let pixels = promised / sizes[0] as u64;
+    if pixels > source::MOST_PIXELS as u64 {
+        return Err(images::too_large(pixels as usize, place));
     }
-    Ok((body.to_vec(), sizes))
+    Ok(sizes)
 }
 
 fn kind(magic: u32) -> &'static str {

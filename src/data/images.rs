@@ -1,5 +1,8 @@
 //! Grey images with their labels, as IDX, NPZ and the built-in digits deliver them. Knows no format.
 
+use std::sync::Arc;
+
+use super::stored::Part;
 use super::table::Column;
 use crate::error::{Error, Result};
 
@@ -7,6 +10,8 @@ pub(super) struct Images {
     /// The file or folder, as the user named it.
     pub place: String,
     pub values: Vec<u8>,
+    /// Where the pixels are instead, if they stay in their files.
+    pub stored: Vec<Arc<Part>>,
     pub height: usize,
     pub width: usize,
     /// The largest value a pixel can have: unscaled images are divided by it.
@@ -31,7 +36,8 @@ impl Images {
     }
 
     pub fn rows(&self) -> usize {
-        self.values.len() / self.pixels().max(1)
+        let stored: usize = self.stored.iter().map(|part| part.rows).sum();
+        stored + self.values.len() / self.pixels().max(1)
     }
 
     /// Refuses a missing label.

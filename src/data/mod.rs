@@ -10,6 +10,7 @@ mod digits;
 mod frame;
 mod idx;
 mod images;
+mod large;
 mod npy;
 mod npz;
 mod prepare;
@@ -17,20 +18,24 @@ mod preprocessing;
 mod select;
 mod source;
 mod split;
+mod stored;
 mod table;
 mod target;
+mod unpack;
 mod zip;
 
 pub use apply::Encoded;
-pub use prepare::{load, load_fold};
+pub use prepare::{STORED_FROM, load, load_beyond, load_fold};
 pub use preprocessing::{Coding, ColumnCoding, ImageCoding, Inputs, Preprocessing};
 pub use split::{Fold, Split};
+pub use stored::Stored;
 pub use target::TargetCoding;
 
 use crate::config::Task;
+use crate::error::Result;
 
 /// Rows ready for training: split, filled, encoded, scaled.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// File stem, folder name or the built-in's name.
     pub name: String,
@@ -62,21 +67,96 @@ pub enum Features {
     F32 { values: Vec<f32>, columns: usize },
     /// Images: x = value · scale + shift.
     U8 { values: Vec<u8>, columns: usize, scale: f32, shift: f32, height: usize, width: usize },
+    /// Rows that stay in their file, because there are too many for the memory.
+    Stored(Stored),
+}
+
+/// Rows copied out of a data set, one after the other: numbers, or bytes that are not scaled yet.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rows {
+    F32(Vec<f32>),
+    U8(Vec<u8>),
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Rows::F32(Vec::new())
+    }
+}
+
+impl Rows {
+    /// Room for `length` bytes, of any value.
+    fn bytes(&mut self, length: usize) -> &mut [u8] {
+        if let Rows::F32(_) = self {
+            *self = Rows::U8(Vec::new());
+        }
+        let Rows::U8(values) = self else { unreachable!("just made") };
+        values.resize(length, 0);
+        values
+    }
+
+    /// Room for `length` numbers, of any value.
+    fn numbers(&mut self, length: usize) -> &mut [f32] {
+        if let Rows::U8(_) = self {
+            *self = Rows::F32(Vec::new());
+        }
+        let Rows::F32(values) = self else { unreachable!("just made") };
+        values.resize(length, 0.0);
+        values
+    }
 }
 
 impl Features {
     pub fn columns(&self) -> usize {
         match self {
             Features::F32 { columns, .. } | Features::U8 { columns, .. } => *columns,
+            Features::Stored(stored) => stored.columns(),
         }
     }
 
-    /// One row as the model sees it, appended to `into`.
+    /// Scale and shift of bytes; None where rows are numbers, scaled already.
+    pub fn scaling(&self) -> Option<[f32; 2]> {
+        match self {
+            Features::F32 { .. } => None,
+            Features::U8 { scale, shift, .. } => Some([*scale, *shift]),
+            Features::Stored(stored) => stored.scaling(),
+        }
+    }
+
+    /// Copies the named rows one after the other.
+    ///
+    /// # Errors
+    /// [`crate::Error::Data`] if they lie in a file that cannot be read any more.
+    pub fn copy(&self, rows: &[u32], into: &mut Rows) -> Result<()> {
+        fn copy<E: Copy>(values: &[E], columns: usize, rows: &[u32], into: &mut [E]) {
+            for (to, &row) in into.chunks_exact_mut(columns).zip(rows) {
+                to.copy_from_slice(&values[row as usize * columns..][..columns]);
+            }
+        }
+        let length = rows.len() * self.columns();
+        match self {
+            Features::F32 { values, columns } => copy(values, *columns, rows, into.numbers(length)),
+            Features::U8 { values, columns, .. } => copy(values, *columns, rows, into.bytes(length)),
+            Features::Stored(stored) => stored.copy(rows, into)?,
+        }
+        Ok(())
+    }
+
+    /// One row as the model sees it, appended to `into`; NaN where a file cannot be read any more.
     pub fn extend_row(&self, row: usize, into: &mut Vec<f32>) {
         match self {
             Features::F32 { values, columns } => into.extend_from_slice(&values[row * columns..(row + 1) * columns]),
             Features::U8 { values, columns, scale, shift, .. } => {
                 into.extend(values[row * columns..(row + 1) * columns].iter().map(|&v| f32::from(v) * scale + shift));
+            }
+            Features::Stored(stored) => {
+                let mut rows = Rows::default();
+                let [scale, shift] = stored.scaling().unwrap_or([1.0, 0.0]);
+                match (stored.copy(&[row as u32], &mut rows), rows) {
+                    (Ok(()), Rows::F32(values)) => into.extend(values),
+                    (Ok(()), Rows::U8(values)) => into.extend(values.iter().map(|&v| f32::from(v) * scale + shift)),
+                    (Err(_), _) => into.extend(std::iter::repeat_n(f32::NAN, stored.columns())),
+                }
             }
         }
     }

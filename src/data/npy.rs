@@ -1,11 +1,15 @@
 //! One NumPy array in the .npy format: header, element type, elements in C order. Knows nothing of archives.
 
+use std::sync::{Arc, Mutex};
+
+use super::stored::Part;
 use crate::error::{Error, Result};
 
 /// Element types, little-endian. Each row: NumPy's name, bytes an element, and how to read one.
-struct Kind {
+#[derive(Debug)]
+pub(super) struct Kind {
     name: &'static str,
-    size: usize,
+    pub size: usize,
     float: bool,
     read: fn(&[u8]) -> f64,
 }
@@ -33,45 +37,114 @@ const KINDS: &[Kind] = &[
 /// As in NumPy.
 const MOST_DIMENSIONS: usize = 64;
 
-pub(super) struct Array {
-    kind: &'static Kind,
+impl Kind {
+    /// The kind that NumPy calls so.
+    #[cfg(test)]
+    pub fn named(name: &str) -> Option<&'static Kind> {
+        KINDS.iter().find(|kind| kind.name == name)
+    }
+
+    /// Element `at` of a row's bytes.
+    pub fn element(&self, row: &[u8], at: usize) -> f64 {
+        (self.read)(&row[at * self.size..(at + 1) * self.size])
+    }
+
+    pub fn is_float(&self) -> bool {
+        self.float
+    }
+
+    pub fn is_bytes(&self) -> bool {
+        self.name == "u1"
+    }
+}
+
+/// What stands before the elements.
+pub(super) struct Header {
+    pub kind: &'static Kind,
     pub shape: Vec<usize>,
-    data: Vec<u8>,
+    /// Column-major.
+    pub fortran: bool,
+    /// Bytes before the first element, and of all elements.
+    pub start: usize,
+    /// None where that is beyond all bounds.
+    pub length: Option<usize>,
+}
+
+impl Header {
+    /// Reads the header at the start of `bytes`, of which there need not be more.
+    pub fn parse(bytes: &[u8], place: &str) -> Result<Self> {
+        let (header, body) = split_header(bytes).ok_or_else(|| damaged("is not a NumPy array", place))?;
+        let descr = value(header, "descr").ok_or_else(|| damaged("its header names no element type", place))?;
+        let kind = kind_of(descr, place)?;
+        let shape = shape_of(header).ok_or_else(|| damaged("its header names no shape", place))?;
+        if shape.len() > MOST_DIMENSIONS {
+            return Err(damaged(&format!("has {} dimensions", shape.len()), place));
+        }
+        let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
+        let length = count.and_then(|count| count.checked_mul(kind.size));
+        let fortran = value(header, "fortran_order").is_some_and(|order| order.starts_with("True"));
+        Ok(Header { kind, shape, fortran, start: bytes.len() - body.len(), length })
+    }
+}
+
+fn damaged(what: &str, place: &str) -> Error {
+    Error::data(what).at(place).remedy("write the file again with numpy.savez")
+}
+
+/// Where an array's elements are.
+enum Elements {
+    Memory(Vec<u8>),
+    /// In C order.
+    Stored(Arc<Part>),
+}
+
+pub(super) struct Array {
+    pub kind: &'static Kind,
+    pub shape: Vec<usize>,
+    elements: Elements,
 }
 
 impl Array {
     pub fn parse(bytes: &[u8], place: &str) -> Result<Self> {
-        let damaged = |what: String| Error::data(what).at(place).remedy("write the file again with numpy.savez");
-        let (header, body) = split_header(bytes).ok_or_else(|| damaged("is not a NumPy array".into()))?;
-        let descr = value(header, "descr").ok_or_else(|| damaged("its header names no element type".into()))?;
-        let kind = kind_of(descr, place)?;
-        let shape = shape_of(header).ok_or_else(|| damaged("its header names no shape".into()))?;
-        if shape.len() > MOST_DIMENSIONS {
-            return Err(damaged(format!("has {} dimensions", shape.len())));
-        }
-        let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
-        let length = count.and_then(|count| count.checked_mul(kind.size));
+        let Header { kind, shape, fortran, start, length } = Header::parse(bytes, place)?;
+        let body = &bytes[start..];
         if length != Some(body.len()) {
-            return Err(damaged(format!(
-                "holds {} bytes of elements, its shape {shape:?} of {} promises another number",
-                body.len(),
-                kind.name
-            )));
+            let (held, kind) = (body.len(), kind.name);
+            let what = format!("holds {held} bytes of elements, its shape {shape:?} of {kind} promises another number");
+            return Err(damaged(&what, place));
         }
-        let data = if value(header, "fortran_order").is_some_and(|order| order.starts_with("True")) {
-            to_c_order(body, &shape, kind.size)
-        } else {
-            body.to_vec()
-        };
-        Ok(Array { kind, shape, data })
+        let data = if fortran { to_c_order(body, &shape, kind.size) } else { body.to_vec() };
+        Ok(Array { kind, shape, elements: Elements::Memory(data) })
+    }
+
+    /// An array whose elements stay in their file; None where they do not lie there as the header promises.
+    pub fn stored(file: std::fs::File, place: &str, start: u64, size: u64) -> Result<Option<Self>> {
+        let mut part = Part { file: Mutex::new(file), place: place.into(), offset: start, rows: 0 };
+        let mut head = Vec::new();
+        part.read(0, size.min(HEADER_BYTES) as usize, &mut head)?;
+        let Header { kind, shape, fortran, start, length } = Header::parse(&head, place)?;
+        if fortran || length.is_none_or(|length| (start + length) as u64 != size) {
+            return Ok(None);
+        }
+        part.offset += start as u64;
+        part.rows = shape.first().copied().unwrap_or(0);
+        Ok(Some(Array { kind, shape, elements: Elements::Stored(Arc::new(part)) }))
+    }
+
+    /// The file that the elements are in, if they are not in memory.
+    pub fn part(&self) -> Option<&Arc<Part>> {
+        match &self.elements {
+            Elements::Memory(_) => None,
+            Elements::Stored(part) => Some(part),
+        }
     }
 
     pub fn is_float(&self) -> bool {
-        self.kind.float
+        self.kind.is_float()
     }
 
     pub fn is_bytes(&self) -> bool {
-        self.kind.name == "u1"
+        self.kind.is_bytes()
     }
 
     /// The first dimension.
@@ -84,15 +157,45 @@ impl Array {
         self.shape.iter().skip(1).fold(1, |columns, &size| columns.saturating_mul(size))
     }
 
-    pub fn get(&self, row: usize, column: usize) -> f64 {
-        let at = (row * self.columns() + column) * self.kind.size;
-        (self.kind.read)(&self.data[at..at + self.kind.size])
+    /// One column, read row by row.
+    pub fn column(&self, column: usize) -> Result<Vec<f64>> {
+        let mut values = Vec::with_capacity(self.rows());
+        self.each_row(&mut |row| values.push(self.kind.element(row, column)))?;
+        Ok(values)
     }
 
+    /// Calls `f` with the bytes of every row in turn.
+    pub fn each_row(&self, f: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let row_bytes = self.columns() * self.kind.size;
+        match &self.elements {
+            Elements::Memory(data) => data.chunks_exact(row_bytes.max(1)).for_each(f),
+            Elements::Stored(part) => {
+                let most = (PIECE_BYTES / row_bytes.max(1)).max(1);
+                let mut piece = Vec::new();
+                for first in (0..part.rows).step_by(most) {
+                    let rows = most.min(part.rows - first);
+                    part.read((first * row_bytes) as u64, rows * row_bytes, &mut piece)?;
+                    piece.chunks_exact(row_bytes).for_each(&mut *f);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The elements, where they are in memory.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.data
+        match self.elements {
+            Elements::Memory(data) => data,
+            Elements::Stored(_) => Vec::new(),
+        }
     }
 }
+
+/// More than any header of numbers has.
+const HEADER_BYTES: u64 = 1 << 16;
+
+/// Bytes that are read at a time.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Header text and elements.
 fn split_header(bytes: &[u8]) -> Option<(&str, &[u8])> {
@@ -174,12 +277,12 @@ pub(super) mod tests {
     #[test]
     fn elements_of_every_type_are_read() {
         let array = Array::parse(&file("<f4", false, "(2,)", &[0, 0, 192, 63, 0, 0, 0, 192]), "x").unwrap();
-        assert_eq!((array.get(0, 0), array.get(1, 0), array.shape.len()), (1.5, -2.0, 1));
+        assert_eq!((array.column(0).unwrap(), array.shape.len()), (vec![1.5, -2.0], 1));
         let array = Array::parse(&file("<i2", false, "(1, 2)", &[255, 255, 0, 1]), "x").unwrap();
-        assert_eq!((array.get(0, 0), array.get(0, 1)), (-1.0, 256.0));
+        assert_eq!((array.column(0).unwrap(), array.column(1).unwrap()), (vec![-1.0], vec![256.0]));
         for kind in KINDS {
             let array = Array::parse(&file(&format!("<{}", kind.name), false, "(1, 1)", &vec![0; kind.size]), "x");
-            assert_eq!(array.unwrap().get(0, 0), 0.0, "{}", kind.name);
+            assert_eq!(array.unwrap().column(0).unwrap(), [0.0], "{}", kind.name);
         }
     }
 

@@ -1,5 +1,7 @@
 //! A NumPy archive with the arrays `x` and `y`. Bytes in `x` are images, other numbers a table of unnamed columns.
 
+use std::path::Path;
+
 use super::images::{self, Images};
 use super::npy::Array;
 use super::source::{self, Content, File};
@@ -8,10 +10,10 @@ use super::zip;
 use crate::error::{Error, Result};
 
 /// `x` and, where it is there, `y`, seen as a table of columns `x_0`, `x_1`, …, `y`.
-struct Arrays {
+pub(super) struct Arrays {
     file: String,
     names: Vec<String>,
-    x: Array,
+    pub x: Array,
     y: Option<Array>,
 }
 
@@ -34,8 +36,24 @@ pub(super) fn read(file: File) -> Result<Content> {
     };
     let y = array("y")?;
     check_shapes(&x, y.as_ref(), &place)?;
-    let arrays = Arrays { names: names(&x, y.as_ref()), file: place, x, y };
-    if arrays.x.is_bytes() { arrays.into_images().map(Content::Images) } else { Ok(Content::Table(Box::new(arrays))) }
+    Arrays { names: names(&x, y.as_ref()), file: place, x, y }.into_content()
+}
+
+/// An archive whose `x` has `from` bytes or more, which stay in the file, or in a temporary one where they are packed.
+/// None for any other archive, a damaged one included: [`read`] says what is wrong with it.
+pub(super) fn open(path: &Path, place: &str, from: u64) -> Result<Option<Content>> {
+    let Some(mut archive) = zip::Archive::open(path, place) else { return Ok(None) };
+    let (Some(x), y) = (archive.find("x"), archive.find("y")) else { return Ok(None) };
+    if x.size < from {
+        return Ok(None);
+    }
+    let y_bytes = y.map(|y| archive.unpack(&y, place)).transpose()?;
+    let y = y_bytes.map(|bytes| Array::parse(&bytes, &format!("{place}: y"))).transpose()?;
+    let size = x.size;
+    let Some((file, start)) = archive.into_member(&x, place)? else { return Ok(None) };
+    let Some(x) = Array::stored(file, &format!("{place}: x"), start, size)? else { return Ok(None) };
+    check_shapes(&x, y.as_ref(), place)?;
+    Arrays { names: names(&x, y.as_ref()), file: place.into(), x, y }.into_content().map(Some)
 }
 
 fn check_shapes(x: &Array, y: Option<&Array>, place: &str) -> Result<()> {
@@ -88,6 +106,17 @@ impl Arrays {
         }
     }
 
+    /// The sentence for an element that no network takes.
+    pub fn infinite(&self, row: usize, column: usize, value: f64) -> Error {
+        Error::data(format!("{value} is not a finite number"))
+            .at(self.place(row, column))
+            .remedy("write a finite number, or NaN for a missing value")
+    }
+
+    fn into_content(self) -> Result<Content> {
+        if self.x.is_bytes() { self.into_images().map(Content::Images) } else { Ok(Content::Table(Box::new(self))) }
+    }
+
     fn into_images(self) -> Result<Images> {
         let targets: Vec<Column> = (self.x.columns()..self.names.len())
             .map(|column| self.infer(column, true, &mut Vec::new()))
@@ -98,6 +127,7 @@ impl Arrays {
         };
         Ok(Images {
             place: self.file,
+            stored: self.x.part().cloned().into_iter().collect(),
             values: self.x.into_bytes(),
             height,
             width,
@@ -132,14 +162,11 @@ impl Tabular for Arrays {
 
     fn numbers(&self, column: usize) -> Result<Vec<f64>> {
         let (array, _, at) = self.part(column);
-        (0..array.rows())
-            .map(|row| match array.get(row, at) {
-                value if value.is_infinite() => Err(Error::data(format!("{value} is not a finite number"))
-                    .at(self.place(row, column))
-                    .remedy("write a finite number, or NaN for a missing value")),
-                value => Ok(value),
-            })
-            .collect()
+        let values = array.column(at)?;
+        match values.iter().position(|value| value.is_infinite()) {
+            Some(row) => Err(self.infinite(row, column, values[row])),
+            None => Ok(values),
+        }
     }
 
     fn words(&self, column: usize) -> Result<Values> {
@@ -159,6 +186,10 @@ impl Tabular for Arrays {
 
     fn drops_constants(&self) -> bool {
         false
+    }
+
+    fn stored(&self) -> Option<&Arrays> {
+        self.x.part().map(|_| self)
     }
 
     fn notes(&self) -> Vec<String> {

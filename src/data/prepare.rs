@@ -8,19 +8,30 @@ use super::source::{self, Content, Raw};
 use super::split::{self, Fold, Split};
 use super::table::{Column, Tabular, Values};
 use super::target::{self, Decision, TargetCoding};
-use super::{Dataset, Features, idx};
+use super::{Dataset, Features, Rows, Stored, idx, large, stored};
 use crate::config::{self, Task};
 use crate::error::{Error, Result};
 
 /// Notes on single columns that are worth reading.
 const MOST_COLUMN_NOTES: usize = 20;
 
+/// Bytes from which on arrays and images stay in their files, and the memory holds no more than a window of them.
+pub const STORED_FROM: u64 = 256 << 20;
+
 /// Loads, splits, fits the preprocessing on the training rows, encodes.
 ///
 /// # Errors
 /// [`Error::Data`] with the place in the file and what to do about it.
 pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
-    load_split(Wanted { options, seed, fold: None })
+    load_beyond(options, seed, STORED_FROM)
+}
+
+/// As [`load`], with another limit in place of [`STORED_FROM`]. The result is the same, wherever the rows are.
+///
+/// # Errors
+/// As [`load`]; [`Error::Output`] where there is no room to unpack a file to.
+pub fn load_beyond(options: &config::Data, seed: u64, from: u64) -> Result<Dataset> {
+    load_split(Wanted { options, seed, fold: None }, from)
 }
 
 /// As [`load`], but the test set is one fold of a k-fold cross-validation, and the other rows are dealt to training and
@@ -29,19 +40,19 @@ pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
 /// # Errors
 /// As [`load`]; [`Error::Usage`] if there are more folds than rows, or than rows of any class.
 pub fn load_fold(options: &config::Data, seed: u64, fold: Fold) -> Result<Dataset> {
-    load_split(Wanted { options, seed, fold: Some(fold) })
+    load_split(Wanted { options, seed, fold: Some(fold) }, STORED_FROM)
 }
 
 /// What is asked for.
 #[derive(Clone, Copy)]
-struct Wanted<'a> {
-    options: &'a config::Data,
-    seed: u64,
+pub(super) struct Wanted<'a> {
+    pub options: &'a config::Data,
+    pub seed: u64,
     /// None: the sets are the shares of `options`.
-    fold: Option<Fold>,
+    pub fold: Option<Fold>,
 }
 
-fn load_split(wanted: Wanted<'_>) -> Result<Dataset> {
+fn load_split(wanted: Wanted<'_>, from: u64) -> Result<Dataset> {
     let options = wanted.options;
     let Some(source) = options.source.as_deref() else {
         return Err(Error::data("no data is named").at("data.source").remedy("name a file, a folder or `digits`"));
@@ -50,8 +61,9 @@ fn load_split(wanted: Wanted<'_>) -> Result<Dataset> {
         return Err(Error::data("training cannot be repeated from standard input").at("-").remedy("save it to a file"));
     }
     split::check(options.split)?;
-    let raw = source::read(source)?;
+    let raw = source::open(source, from)?;
     match raw.content {
+        Content::Table(ref table) if let Some(arrays) = table.stored() => large::from_arrays(arrays, &raw, wanted),
         Content::Table(ref table) => from_table(&**table, &raw, wanted),
         Content::Images(images) => {
             let head = Head { name: raw.name, source: raw.source, checksum: raw.checksum };
@@ -61,10 +73,10 @@ fn load_split(wanted: Wanted<'_>) -> Result<Dataset> {
 }
 
 /// What a data set takes over from its source.
-struct Head {
-    name: String,
-    source: String,
-    checksum: String,
+pub(super) struct Head {
+    pub name: String,
+    pub source: String,
+    pub checksum: String,
 }
 
 fn from_table(table: &dyn Tabular, raw: &Raw, wanted: Wanted<'_>) -> Result<Dataset> {
@@ -128,31 +140,36 @@ fn from_images(images: Images, head: Head, wanted: Wanted<'_>) -> Result<Dataset
     let place = |row: usize, _: usize| format!("{file}: label {row}");
     let decision = target::decide(&images.targets, options.task, &file, &place, &mut notes)?;
     let split = split_rows(rows, &images.targets, &decision, images.test_from, wanted, &place, &mut notes)?;
-    let coding = fit_image(&images, &split.train, options.standardize);
-    let features = Features::U8 {
-        columns: images.pixels(),
-        scale: coding.scale,
-        shift: coding.shift,
-        height: images.height,
-        width: images.width,
-        values: images.values,
+    let coding = fit_image(&images, &split.train, options.standardize)?;
+    let (columns, scale, shift) = (images.pixels(), coding.scale, coding.shift);
+    let features = if images.stored.is_empty() {
+        let Images { height, width, values, .. } = images;
+        Features::U8 { columns, scale, shift, height, width, values }
+    } else {
+        let bytes = stored::Content::Bytes { columns, scale, shift };
+        Features::Stored(Stored::new(images.stored, None, bytes))
     };
     let ready = Ready { head, features, inputs: Inputs::Image(coding), rows, split, decision, notes };
     finish(ready, &images.targets, options, &place)
 }
 
 /// All but the targets.
-struct Ready {
-    head: Head,
-    features: Features,
-    inputs: Inputs,
-    rows: usize,
-    split: Split,
-    decision: Decision,
-    notes: Vec<String>,
+pub(super) struct Ready {
+    pub head: Head,
+    pub features: Features,
+    pub inputs: Inputs,
+    pub rows: usize,
+    pub split: Split,
+    pub decision: Decision,
+    pub notes: Vec<String>,
 }
 
-fn finish(ready: Ready, targets: &[Column], options: &config::Data, place: target::Place<'_>) -> Result<Dataset> {
+pub(super) fn finish(
+    ready: Ready,
+    targets: &[Column],
+    options: &config::Data,
+    place: target::Place<'_>,
+) -> Result<Dataset> {
     let Ready { head, features, inputs, rows, split, decision, mut notes } = ready;
     shorten(&mut notes);
     let Decision { task, classes } = decision;
@@ -194,7 +211,7 @@ fn finish(ready: Ready, targets: &[Column], options: &config::Data, place: targe
     })
 }
 
-fn split_rows(
+pub(super) fn split_rows(
     rows: usize,
     targets: &[Column],
     decision: &Decision,
@@ -340,7 +357,12 @@ fn shorten(notes: &mut Vec<String>) {
     notes.push(format!("{} more notes like these on other columns", count - MOST_COLUMN_NOTES));
 }
 
-fn note_repair(coding: &ColumnCoding, repair: &preprocessing::Repairs, rows: usize, notes: &mut Vec<String>) {
+pub(super) fn note_repair(
+    coding: &ColumnCoding,
+    repair: &preprocessing::Repairs,
+    rows: usize,
+    notes: &mut Vec<String>,
+) {
     if repair.missing > 0 {
         let with = match &coding.coding {
             preprocessing::Coding::Number { fill, .. } => format!("the training rows' mean, {fill:.6}"),
@@ -361,12 +383,22 @@ fn note_repair(coding: &ColumnCoding, repair: &preprocessing::Repairs, rows: usi
 }
 
 /// One mean and one deviation over all pixels of the training rows, exactly, from how often each grey level occurs.
-fn fit_image(images: &Images, train: &[u32], standardize: bool) -> ImageCoding {
+fn fit_image(images: &Images, train: &[u32], standardize: bool) -> Result<ImageCoding> {
     let pixels = images.pixels();
     let mut counts = [0_u64; 256];
-    for &row in train {
-        let start = row as usize * pixels;
-        images.values[start..start + pixels].iter().for_each(|&value| counts[usize::from(value)] += 1);
+    let mut count = |bytes: &[u8]| bytes.iter().for_each(|&value| counts[usize::from(value)] += 1);
+    if images.stored.is_empty() {
+        train.iter().for_each(|&row| count(&images.values[row as usize * pixels..][..pixels]));
+    } else {
+        let bytes = stored::Content::Bytes { columns: pixels, scale: 1.0, shift: 0.0 };
+        let stored = Stored::new(images.stored.clone(), None, bytes);
+        let mut piece = Rows::default();
+        for rows in train.chunks(1 + (4 << 20) / pixels) {
+            stored.copy(rows, &mut piece)?;
+            if let Rows::U8(bytes) = &piece {
+                count(bytes);
+            }
+        }
     }
     let total = (train.len() * pixels) as f64;
     let weighted = |of: &dyn Fn(f64) -> f64| -> f64 {
@@ -376,12 +408,12 @@ fn fit_image(images: &Images, train: &[u32], standardize: bool) -> ImageCoding {
     let deviation = weighted(&|value| (value - mean).powi(2)).sqrt();
     let deviation = if deviation > 0.0 { deviation } else { 1.0 };
     let (mean, deviation) = if standardize { (mean, deviation) } else { (0.0, f64::from(images.brightest)) };
-    ImageCoding {
+    Ok(ImageCoding {
         height: images.height,
         width: images.width,
         mean,
         deviation,
         scale: (1.0 / deviation) as f32,
         shift: (-mean / deviation) as f32,
-    }
+    })
 }

@@ -236,7 +236,7 @@ pub(super) fn encode(
     Ok((encoded, repairs))
 }
 
-fn too_large(name: &str, value: f64) -> Error {
+pub(super) fn too_large(name: &str, value: f64) -> Error {
     Error::data(format!("{value} in column \"{name}\" is too large for 32-bit floats"))
         .remedy("give the column in a larger unit, or list it in `ignore`")
 }

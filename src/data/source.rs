@@ -50,6 +50,11 @@ const FORMATS: &[Format] = &[
 const EXPANSION_LIMIT: usize = 400;
 const EXPANSION_FLOOR: usize = 8 << 20;
 
+/// Most bytes that so many packed ones may become.
+pub(super) fn expansion_limit(packed: usize) -> usize {
+    packed.saturating_mul(EXPANSION_LIMIT).max(EXPANSION_FLOOR)
+}
+
 /// Columns of a table: more make a network that no device holds, and names that fill the memory.
 pub(super) const MOST_COLUMNS: usize = 200_000;
 
@@ -83,6 +88,33 @@ pub(super) fn read(source: &str) -> Result<Raw> {
     let bytes = inflate_if_gzip(bytes, source)?;
     let content = (format.read)(File { place: source.into(), bytes })?;
     Ok(Raw { name: stem, source: absolute.display().to_string(), checksum, content })
+}
+
+/// As [`read`], but arrays and images of `from` bytes or more stay in their files.
+pub(super) fn open(source: &str, from: u64) -> Result<Raw> {
+    let is_built_in = BUILT_INS.iter().any(|built_in| built_in.name == source);
+    if let Some(raw) = if is_built_in { None } else { open_stored(Path::new(source), from)? } {
+        return Ok(raw);
+    }
+    read(source)
+}
+
+fn open_stored(path: &Path, from: u64) -> Result<Option<Raw>> {
+    let Ok(kind) = fs::metadata(path) else { return Ok(None) };
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let source = absolute.display().to_string();
+    if kind.is_dir() {
+        let found = idx::open(path, from)?;
+        let raw = |(content, checksum)| Raw { name: folder_name(&absolute), source, checksum, content };
+        return Ok(found.map(raw));
+    }
+    let is_archive = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"));
+    if !kind.is_file() || !is_archive {
+        return Ok(None);
+    }
+    let Some(content) = npz::open(path, &path.display().to_string(), from)? else { return Ok(None) };
+    let checksum = checksum_of_files(&[path.to_path_buf()])?;
+    Ok(Some(Raw { name: format_of(path)?.0, source, checksum, content }))
 }
 
 /// Standard input is a CSV table, perhaps gzipped.
@@ -144,7 +176,7 @@ fn neighbour(path: &Path) -> Option<PathBuf> {
     Some(folder.map_or_else(|| PathBuf::from(near), |folder| folder.join(near)))
 }
 
-fn unreadable(place: impl std::fmt::Display, error: &std::io::Error) -> Error {
+pub(super) fn unreadable(place: impl std::fmt::Display, error: &std::io::Error) -> Error {
     Error::data(format!("cannot be read: {error}")).at(place).remedy("check the path and its permissions")
 }
 
@@ -164,11 +196,28 @@ pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| unreadable(path.display(), &error))
 }
 
+pub(super) fn open_file(path: &Path) -> Result<fs::File> {
+    fs::File::open(path).map_err(|error| unreadable(path.display(), &error))
+}
+
+/// As [`checksum`], of files that are not read into memory.
+pub(super) fn checksum_of_files(paths: &[PathBuf]) -> Result<String> {
+    let mut hash = Sha256::new();
+    for path in paths {
+        std::io::copy(&mut open_file(path)?, &mut hash).map_err(|error| unreadable(path.display(), &error))?;
+    }
+    Ok(hexadecimal(hash))
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// SHA-256 of the parts one after the other, in hexadecimal.
 pub(super) fn checksum(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     parts.iter().for_each(|part| hash.update(part));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(hash)
 }
 
 /// Recognises gzip by its first bytes, whatever the name says.

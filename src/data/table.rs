@@ -1,5 +1,6 @@
 //! Columns of numbers or words, and what every tabular format offers. Knows no format.
 
+use super::npz::Arrays;
 use crate::error::Result;
 
 /// The code of a missing word.
@@ -40,6 +41,10 @@ pub(super) trait Tabular {
     fn place(&self, row: usize, column: usize) -> String;
     /// Whether columns without differences may be left out: named columns yes, an array keeps its shape.
     fn drops_constants(&self) -> bool;
+    /// The arrays of a table whose rows stay in their file: they are read row by row, not column by column.
+    fn stored(&self) -> Option<&Arrays> {
+        None
+    }
     /// What the reader found out about the file.
     fn notes(&self) -> Vec<String>;
 }

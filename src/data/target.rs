@@ -87,7 +87,9 @@ fn infer(column: &Column, notes: &mut Vec<String>) -> Task {
     let (task, why) = match &column.values {
         Values::Text { words, .. } => (by_count(words.len()), format!("{} different words", words.len())),
         Values::Number(values) => {
-            let different: BTreeSet<u64> = values.iter().map(|value| (value + 0.0).to_bits()).collect();
+            let mut different: Vec<u64> = values.iter().map(|value| (value + 0.0).to_bits()).collect();
+            different.sort_unstable();
+            different.dedup();
             let count = different.len();
             let integers = values.iter().all(|value| value.fract() == 0.0);
             let first = values.iter().copied().fold(f64::INFINITY, f64::min);

@@ -66,6 +66,27 @@ impl Device {
         most / 256 * 256 - CANARY_BYTES
     }
 
+    /// Whether there is room for so many bytes now: they are asked for and given back. On a device that shares the
+    /// host's memory the answer may be better than the truth.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        let most = self.inner.limits().max_buffer_size.min(1 << 30);
+        let scope = self.inner.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = |i: u64| {
+            let (size, usage) = ((bytes - i * most).min(most).max(4), wgpu::BufferUsages::STORAGE);
+            self.inner.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+        };
+        let buffers: Vec<wgpu::Buffer> = (0..bytes.div_ceil(most)).map(buffer).collect();
+        let has_room = pollster::block_on(scope.pop()).is_none();
+        buffers.iter().for_each(wgpu::Buffer::destroy);
+        has_room
+    }
+
+    /// Bytes that are allocated on the device now, waiting for it first; None where the backend does not tell.
+    pub fn held_bytes(&self) -> Option<u64> {
+        self.inner.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) }).ok()?;
+        self.inner.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     pub fn info(&self) -> &DeviceInfo {
         &self.info
     }
@@ -306,7 +327,7 @@ impl GpuExecutor {
         let mut offset = place.offset + first as u64 * row_bytes;
         for piece in values.chunks(rows_a_piece * columns) {
             let padded = pad(piece, columns);
-            let raw: &[u8] = bytemuck::cast_slice(&padded);
+            let raw: &[u8] = bytemuck::cast_slice(&padded[..]);
             if offset + raw.len() as u64 > place.offset + place.size {
                 return Err(Error::internal(format!("{} is written past its end", self.plan.tensor(tensor).name)));
             }

@@ -1,6 +1,7 @@
 //! Where a plan's tensors lie on the device: one flat buffer for parameters, gradients and each optimizer slot, a
 //! buffer of its own for every other tensor; behind every tensor a few canary words that no kernel may change.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -116,16 +117,16 @@ fn arrange(plan: &Plan) -> (Vec<Place>, Vec<u64>) {
 }
 
 /// The elements of whole rows with their padding, as they lie on the device.
-pub(super) fn pad<E: bytemuck::Pod + Default>(values: &[E], columns: usize) -> Vec<E> {
+pub(super) fn pad<E: bytemuck::Pod + Default>(values: &[E], columns: usize) -> Cow<'_, [E]> {
     if columns == pitch(columns) {
-        return values.to_vec();
+        return Cow::Borrowed(values);
     }
     let mut padded = Vec::with_capacity(values.len() / columns * pitch(columns));
     for row in values.chunks(columns) {
         padded.extend_from_slice(row);
         padded.resize(padded.len() + pitch(columns) - columns, E::default());
     }
-    padded
+    Cow::Owned(padded)
 }
 
 /// Bytes from the start of one row of a tensor to the next.

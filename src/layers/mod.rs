@@ -40,13 +40,61 @@ pub struct DataShape {
 /// Fewest rows of an evaluation step: small batches would pay a dispatch for every few rows.
 const EVALUATION_BATCH: usize = 1024;
 
+impl DataShape {
+    /// Bytes of all rows on a device: features, targets and their place in the order.
+    pub fn bytes(&self) -> u64 {
+        self.row_bytes().iter().sum::<u64>().saturating_mul(self.rows as u64)
+    }
+
+    /// Bytes of a row of features, of targets and of the order, padding included.
+    fn row_bytes(&self) -> [u64; 3] {
+        let element = if self.encoding == Encoding::F32 { 4 } else { 1 };
+        [element * pitch(self.features) as u64, 4 * pitch(self.target_columns + 1) as u64, 4]
+    }
+}
+
+/// What a device has room for, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest tensor.
+    pub binding: u64,
+    /// Of a data set that lies on the device as a whole. A larger one is streamed, window by window.
+    pub resident: u64,
+    /// Of one window, where a batch does not need more.
+    pub window: u64,
+}
+
+impl Limits {
+    /// Long enough that filling it pays, and short enough that a few that wait for the device are no burden.
+    pub const WINDOW: u64 = 8 << 20;
+
+    /// Keeps a data set on the device as long as its bindings allow it.
+    pub fn of_binding(binding: u64) -> Self {
+        Limits { binding, resident: u64::MAX, window: Limits::WINDOW }
+    }
+}
+
+/// Most blocks of a resident data set: each costs every step a dispatch.
+const MOST_BLOCKS: usize = 8;
+
+/// Rows of a streamed data set whose results wait on the device to be read together.
+const STREAMED_RESULTS: usize = 1 << 20;
+
 /// Compiles the run file for a device whose bindings hold `max_binding` bytes.
 pub fn compile(config: &Config, shape: DataShape, max_binding: u64) -> Keyed<Plan> {
+    compile_within(config, shape, Limits::of_binding(max_binding))
+}
+
+/// Compiles the run file for a device.
+///
+/// # Errors
+/// An unknown name or setting with its key; [`Error::Device`] for a tensor beyond one binding.
+pub fn compile_within(config: &Config, shape: DataShape, limits: Limits) -> Keyed<Plan> {
     let layers = resolve(config, &shape)?;
     let optimizer = Optimizer::from_config(&config.optimizer)?;
     let (loss, output) = resolve_loss(config, &shape)?;
     let widest = layers.iter().map(|layer| layer.features.max(layer.units)).max().unwrap_or(1);
-    let mut builder = Builder::new(config, shape, widest, max_binding);
+    let mut builder = Builder::new(config, shape, widest, limits);
     builder.add_parameters(&layers, optimizer.rule.slots.len());
     let mut current = builder.start(&layers);
     for (i, layer) in layers.iter().enumerate() {
@@ -64,7 +112,7 @@ pub fn compile(config: &Config, shape: DataShape, max_binding: u64) -> Keyed<Pla
     builder.emit_loss(loss, output, config.loss.delta.unwrap_or(1.0) as f32, &current);
     builder.emit_update(&config.regularization, optimizer);
     let plan = builder.finish();
-    plan.check(max_binding).map_err(|error| ("model.layers".to_owned(), error))?;
+    plan.check(limits.binding).map_err(|error| ("model.layers".to_owned(), error))?;
     Ok(plan)
 }
 
@@ -188,7 +236,7 @@ fn resolve_loss(config: &Config, shape: &DataShape) -> Keyed<(&'static losses::L
 /// Collects tensors and steps.
 pub(crate) struct Builder {
     shape: DataShape,
-    max_binding: u64,
+    limits: Limits,
     tensors: Vec<Tensor>,
     pub parameters: Vec<Parameter>,
     pub states: Vec<(TensorId, f32)>,
@@ -200,6 +248,7 @@ pub(crate) struct Builder {
     batch_size: usize,
     evaluation_batch_size: usize,
     window: usize,
+    is_resident: bool,
     features: Vec<(TensorId, usize)>,
     order: TensorId,
     targets: TensorId,
@@ -209,15 +258,15 @@ pub(crate) struct Builder {
 
 impl Builder {
     /// `widest`: columns of the widest tensor between two layers.
-    fn new(config: &Config, shape: DataShape, widest: usize, max_binding: u64) -> Self {
+    fn new(config: &Config, shape: DataShape, widest: usize, limits: Limits) -> Self {
         let batch_size = config.train.batch_size.min(shape.train_rows).max(1);
-        let rows_in_binding = |columns: usize| max_binding / (4 * pitch(columns) as u64);
+        let rows_in_binding = |columns: usize| limits.binding / (4 * pitch(columns) as u64);
         let window = rows_in_binding(shape.outputs).min(shape.largest_set as u64).max(1) as usize;
         // Evaluation takes larger batches only as long as no layer's output outgrows a binding by it.
         let evaluated = (EVALUATION_BATCH.min(window) as u64).min(rows_in_binding(widest)) as usize;
         let mut builder = Builder {
             shape,
-            max_binding,
+            limits,
             tensors: Vec::new(),
             parameters: Vec::new(),
             states: Vec::new(),
@@ -228,6 +277,7 @@ impl Builder {
             batch_size,
             evaluation_batch_size: batch_size.max(evaluated),
             window: window.max(batch_size),
+            is_resident: true,
             features: Vec::new(),
             order: TensorId(0),
             targets: TensorId(0),
@@ -238,25 +288,37 @@ impl Builder {
         builder
     }
 
-    /// The data set in as few blocks as one binding allows, and what goes with it.
+    /// The data set in as few blocks as one binding allows, or room for a window of it, and what goes with it.
     fn add_data(&mut self) {
-        let shape = self.shape;
-        let (element, bytes) = match shape.encoding {
-            Encoding::F32 => (Element::F32, 4),
-            Encoding::U8 { .. } => (Element::U8, 1),
+        let (shape, limits) = (self.shape, self.limits);
+        let element = if shape.encoding == Encoding::F32 { Element::F32 } else { Element::U8 };
+        let [row, target_row, place] = shape.row_bytes();
+        let rows_a_block = (limits.binding / row).max(1) as usize;
+        self.is_resident = shape.rows.div_ceil(rows_a_block) <= MOST_BLOCKS
+            && shape.rows as u64 <= limits.binding / target_row
+            && shape.bytes() <= limits.resident;
+        let rows = if self.is_resident {
+            shape.rows
+        } else {
+            let wanted = (limits.window / (row + target_row + place)).min(limits.binding / row.max(target_row));
+            (wanted as usize).max(self.batch_size).max(self.evaluation_batch_size).min(shape.rows)
         };
-        let rows_a_block = (self.max_binding / (bytes * pitch(shape.features) as u64)).max(1) as usize;
-        for (block, first) in (0..shape.rows).step_by(rows_a_block).enumerate() {
-            let name = if shape.rows <= rows_a_block { "features".into() } else { format!("features.{block}") };
-            let rows = rows_a_block.min(shape.rows - first);
+        if !self.is_resident {
+            self.window = self.window.min(STREAMED_RESULTS).max(self.batch_size).max(self.evaluation_batch_size);
+        }
+        // One block for a window: where a batch of it is more than a binding, that is told.
+        let rows_a_block = if self.is_resident { rows_a_block } else { rows };
+        for (block, first) in (0..rows).step_by(rows_a_block).enumerate() {
+            let name = if rows <= rows_a_block { "features".into() } else { format!("features.{block}") };
+            let rows = rows_a_block.min(rows - first);
             let id = self.tensor(Tensor { name, role: Role::Features, element, rows, columns: shape.features });
             self.features.push((id, first));
         }
         let mut add = |name: &str, role, element, rows, columns| {
             self.tensor(Tensor { name: name.into(), role, element, rows, columns })
         };
-        let targets = add("targets", Role::Targets, Element::F32, shape.rows, shape.target_columns + 1);
-        let order = add("order", Role::Order, Element::U32, 1, shape.rows);
+        let targets = add("targets", Role::Targets, Element::F32, rows, shape.target_columns + 1);
+        let order = add("order", Role::Order, Element::U32, 1, rows);
         (self.targets, self.order) = (targets, order);
     }
 
@@ -403,7 +465,7 @@ impl Builder {
         for parameter in &self.parameters {
             let tensor = &self.tensors[parameter.weight.0];
             let elements = flat_elements(tensor);
-            if ranges.is_empty() || (used + elements) as u64 * 4 > self.max_binding {
+            if ranges.is_empty() || (used + elements) as u64 * 4 > self.limits.binding {
                 ranges.push(Vec::new());
                 used = 0;
             }
@@ -467,6 +529,7 @@ impl Builder {
             batch_size: self.batch_size,
             evaluation_batch_size: self.evaluation_batch_size,
             window: self.window,
+            is_resident: self.is_resident,
             features: self.features,
             targets: self.targets,
             order: self.order,

@@ -81,6 +81,27 @@ fn a_data_set_beyond_one_binding_is_gathered_block_by_block() {
 }
 
 #[test]
+fn a_data_set_beyond_blocks_targets_or_memory_is_streamed() {
+    let config = config(&[8]);
+    let streamed = |rows, limits| {
+        let plan = compile_within(&config, shape(rows, 5, 1), limits).unwrap();
+        assert_eq!(plan.features.len(), if plan.is_resident { rows.div_ceil(500) } else { 1 });
+        (!plan.is_resident).then(|| plan.data_rows())
+    };
+    // 32 bytes of features a row, 16 of targets and 4 of the order; 500 rows a block.
+    let limits = Limits { binding: 16_000, resident: u64::MAX, window: 52_000 };
+    assert_eq!(streamed(1_000, limits), None, "two blocks");
+    assert_eq!(streamed(1_001, limits), Some(500), "targets beyond a binding: a window fills one");
+    let limits = Limits { resident: 40_000, ..limits };
+    assert_eq!(streamed(800, limits), Some(500), "52 bytes a row are more than there is room for");
+    assert_eq!(streamed(769, limits), None);
+    let limits = Limits { window: 1, ..limits };
+    assert_eq!(streamed(800, limits), Some(500), "as many as an evaluation batch has");
+    let plan = compile_within(&config, shape(800, 5, 1), limits).unwrap();
+    assert!(plan.to_string().contains("the data set is streamed in windows of 500 rows"), "{plan}");
+}
+
+#[test]
 fn parameters_beyond_one_binding_are_updated_range_by_range() {
     let mut config = config(&[64, 64]);
     config.regularization.clip_norm = Some(1.0);

@@ -14,6 +14,9 @@ impl fmt::Display for Plan {
             self.batch_size,
             bytes(self.device_bytes())
         )?;
+        if !self.is_resident {
+            writeln!(f, "the data set is streamed in windows of {} rows", grouped(self.data_rows() as u64))?;
+        }
         writeln!(f, "\ntensors")?;
         let width = self.tensors.iter().map(|t| t.name.len()).max().unwrap_or(0);
         for tensor in &self.tensors {

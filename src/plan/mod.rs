@@ -22,7 +22,7 @@ pub enum Role {
     Slot(usize),
     /// Kept between steps, but not trained: running statistics.
     State,
-    /// A block of rows of the resident data set.
+    /// A block of rows of the resident data set, or a window of a streamed one.
     Features,
     Targets,
     /// Which data row comes when.
@@ -120,6 +120,9 @@ pub struct Plan {
     pub evaluation_batch_size: usize,
     /// Rows that results and predictions have room for; longer sets are run in parts.
     pub window: usize,
+    /// Whether the data set lies on the device as a whole. Else features and targets have room for a window of it, a
+    /// row of the window in each place of the row order, and the trainer fills it again and again.
+    pub is_resident: bool,
     /// The blocks of the data set with their first rows.
     pub features: Vec<(TensorId, usize)>,
     pub targets: TensorId,
@@ -148,6 +151,11 @@ impl Plan {
     /// Tensors by id.
     pub fn ids(&self) -> impl Iterator<Item = TensorId> + use<> {
         (0..self.tensors.len()).map(TensorId)
+    }
+
+    /// Rows of the data set that there is room for.
+    pub fn data_rows(&self) -> usize {
+        self.tensor(self.order).columns
     }
 
     /// All weights and running statistics: what a model file holds.

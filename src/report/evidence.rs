@@ -205,7 +205,8 @@ fn mistakes(data: &Dataset, rows: &[u32], outputs: &[f32], told: &[Told<'_>]) ->
     wrong.truncate(WORST);
     let brightest = match &data.features {
         Features::U8 { values, .. } => values.iter().copied().max().unwrap_or(255).max(1),
-        Features::F32 { .. } => 255,
+        // Pictures of rows that lie in a file are not shown.
+        Features::F32 { .. } | Features::Stored(_) => 255,
     };
     let tell = |&(place, actual, predicted, probability, actual_probability): &(usize, usize, usize, f64, f64)| {
         let row = rows[place];

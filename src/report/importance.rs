@@ -143,8 +143,8 @@ impl<'a> Bench<'a> {
         else {
             return Err(Error::internal("only columns of numbers can be permuted"));
         };
-        let order: Vec<u32> = (0..data.rows as u32).collect();
         let tensor = executor.plan().order;
+        let order: Vec<u32> = (0..executor.plan().tensor(tensor).elements() as u32).collect();
         executor.write(tensor, 0, Values::U32(&order))?;
         let mut original = Vec::with_capacity(rows.len() * width);
         rows.iter().for_each(|&row| data.features.extend_row(row as usize, &mut original));

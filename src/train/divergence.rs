@@ -134,7 +134,7 @@ impl Trainer<'_> {
 
     /// One step; if it leaves a number that is not finite, again op by op from the same weights.
     fn repeat(&mut self, batch: Batch) -> Result<Option<Place>> {
-        let batch = Batch { slot: 0, ..batch };
+        let batch = self.locate(&Batch { slot: 0, ..batch })?;
         let kept = self.kept()?;
         self.executor.run(Phase::Train, &[batch])?;
         let results = self.executor.plan().results;
@@ -168,7 +168,8 @@ impl Trainer<'_> {
         let places = self.places(Set::Validation);
         for first in places.clone().step_by(size) {
             let batch = self.batch(first..places.end.min(first + size));
-            if let Some(place) = first_bad(self.executor.as_mut(), Phase::Evaluate, &batch)? {
+            let found = self.locate(&batch)?;
+            if let Some(place) = first_bad(self.executor.as_mut(), Phase::Evaluate, &found)? {
                 let reference = self.on_reference(reference, Phase::Evaluate, &batch)?;
                 return Ok(Some(Culprit { epoch, step: None, place, reference }));
             }
@@ -185,12 +186,19 @@ impl Trainer<'_> {
     ) -> Result<Option<Option<Place>>> {
         let Some(reference) = reference else { return Ok(None) };
         setup::load_data(reference, self.data, &self.weights)?;
-        let order = reference.plan().order;
-        reference.write(order, 0, Values::U32(&self.order))?;
+        let mut batch = *batch;
+        if reference.plan().is_resident {
+            let order = reference.plan().order;
+            reference.write(order, 0, Values::U32(&self.order))?;
+        } else {
+            let rows = &self.order[batch.first as usize..(batch.first + batch.count) as usize];
+            self.feed.write(reference, self.data, &self.weights, rows)?;
+            batch.first = 0;
+        }
         for (id, values) in self.kept()? {
             reference.write(id, 0, Values::F32(&values))?;
         }
-        first_bad(reference, phase, batch).map(Some)
+        first_bad(reference, phase, &batch).map(Some)
     }
 }
 

@@ -24,14 +24,22 @@ pub fn batch(data: &Dataset, weights: &RowWeights, order: &[u32], rows: Range<us
     }
 }
 
-/// Mean loss and the network's outputs `[places, outputs]` for places of the row order, in evaluation mode. `batch`
-/// makes the batch of some of them.
-pub fn run(
-    executor: &mut dyn Executor,
-    places: Range<usize>,
-    batch: &dyn Fn(Range<usize>) -> Batch,
-) -> Result<(f64, Vec<f32>)> {
-    let plan = executor.plan();
+/// A network with its weights and rows on a device.
+pub trait Network {
+    fn device(&mut self) -> &mut dyn Executor;
+
+    /// Places `rows` of the row order as one batch.
+    fn batch(&self, rows: Range<usize>) -> Batch;
+
+    /// Runs batches in evaluation mode.
+    fn evaluate(&mut self, batches: &[Batch]) -> Result<()> {
+        self.device().run(Phase::Evaluate, batches)
+    }
+}
+
+/// Mean loss and the network's outputs `[places, outputs]` for places of the row order, in evaluation mode.
+pub fn run(network: &mut dyn Network, places: Range<usize>) -> Result<(f64, Vec<f32>)> {
+    let plan = network.device().plan();
     let (window, size) = (plan.window, plan.evaluation_batch_size);
     let (results, outputs) = (plan.results, plan.predictions);
     let (mut loss, mut predictions) = (0.0, Vec::new());
@@ -42,13 +50,32 @@ pub fn run(
             .step_by(size)
             .map(|first| {
                 let rows = first..part.end.min(first + size);
-                Batch { slot: (first - part.start) as u32, ..batch(rows) }
+                Batch { slot: (first - part.start) as u32, ..network.batch(rows) }
             })
             .collect();
-        executor.run(Phase::Evaluate, &batches)?;
-        let values = executor.read(results, 0..part.len())?;
-        loss += values.iter().step_by(2).map(|&x| f64::from(x)).sum::<f64>();
-        predictions.extend(executor.read(outputs, 0..part.len())?);
+        network.evaluate(&batches)?;
+        let values = network.device().read(results, 0..part.len())?;
+        // One after the other, so that parts of any size give the same sum.
+        values.iter().step_by(2).for_each(|&x| loss += f64::from(x));
+        predictions.extend(network.device().read(outputs, 0..part.len())?);
     }
     Ok((loss / places.len() as f64, predictions))
+}
+
+/// Rows that all lie on the device.
+pub struct Resident<'a> {
+    pub executor: &'a mut dyn Executor,
+    pub data: &'a Dataset,
+    pub weights: &'a RowWeights,
+    pub order: Vec<u32>,
+}
+
+impl Network for Resident<'_> {
+    fn device(&mut self) -> &mut dyn Executor {
+        self.executor
+    }
+
+    fn batch(&self, rows: Range<usize>) -> Batch {
+        batch(self.data, self.weights, &self.order, rows)
+    }
 }

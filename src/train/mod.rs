@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod diagnosis;
 mod divergence;
+pub mod feed;
 pub mod folder;
 pub mod halving;
 pub mod inference;
@@ -30,6 +31,7 @@ use crate::model::random::{self, Stream};
 use crate::model::schedules::{Moment, Plateau, Schedule};
 use crate::ops::{Batch, TensorId};
 use crate::plan::{Executor, Phase, Values};
+use feed::Feed;
 use metrics::{Metrics, Truth};
 use setup::RowWeights;
 use stopping::Stopping;
@@ -100,6 +102,7 @@ pub struct Trainer<'a> {
     weights: RowWeights,
     /// Data rows: the training set as shuffled, then validation, then test.
     order: Vec<u32>,
+    feed: Feed,
     batches: Vec<Batch>,
     stopping: Stopping,
     plateau: Plateau,
@@ -182,6 +185,7 @@ impl<'a> Trainer<'a> {
             schedule,
             weights,
             order,
+            feed: Feed::default(),
             batches: Vec::new(),
             stopping,
             plateau: Plateau::default(),
@@ -370,7 +374,7 @@ impl<'a> Trainer<'a> {
                 _ if places.is_empty() => continue,
                 _ => (Phase::Evaluate, self.batch(places.start..places.end.min(places.start + size))),
             };
-            self.executor.run(phase, &[batch])?;
+            self.run(phase, &[batch])?;
             let mut sums = Open::default();
             sums.add(&self.executor.read(results, 0..batch.count as usize)?);
             losses.push((set, sums.loss / sums.rows as f64));
@@ -387,8 +391,7 @@ impl<'a> Trainer<'a> {
 
     /// Mean loss and the network's outputs for places `places` of the row order.
     fn predict(&mut self, places: Range<usize>) -> Result<(f64, Vec<f32>)> {
-        let (data, weights, order) = (self.data, &self.weights, &self.order);
-        inference::run(self.executor.as_mut(), places, &|rows| inference::batch(data, weights, order, rows))
+        inference::run(self, places)
     }
 
     /// Where a set lies in the row order.
@@ -411,6 +414,10 @@ impl<'a> Trainer<'a> {
         self.order[..train].copy_from_slice(&self.data.split.train);
         let generator = &mut random::generator(self.config.seed, Stream::Shuffle(epoch as u32));
         random::shuffle(&mut self.order[..train], generator);
+        self.feed.reset();
+        if !self.executor.plan().is_resident {
+            return Ok(());
+        }
         let order = self.executor.plan().order;
         self.executor.write(order, 0, Values::U32(&self.order))
     }
@@ -457,18 +464,17 @@ impl<'a> Trainer<'a> {
             let window = self.open.steps..self.batches.len().min(self.open.steps + in_window.max(1));
             let mut rows = 0;
             let mut done = window.start;
-            for portion in self.batches[window].chunks_mut(in_portion) {
-                if watch(done).is_break() {
-                    break;
-                }
-                for batch in portion.iter_mut() {
+            while done < window.end && watch(done).is_continue() {
+                let end = window.end.min(done + in_portion);
+                for batch in &mut self.batches[done..end] {
                     batch.slot = rows;
                     rows += batch.count;
                 }
-                self.executor.run(Phase::Train, portion)?;
-                done += portion.len();
+                let portion = self.batches[done..end].to_vec();
+                self.run(Phase::Train, &portion)?;
+                done = end;
             }
-            let is_broken = done < self.batches.len().min(self.open.steps + in_window.max(1));
+            let is_broken = done < window.end;
             if done > self.open.steps {
                 let values = self.executor.read(results, 0..rows as usize)?;
                 if self.step == 0 {
@@ -518,4 +524,18 @@ impl<'a> Trainer<'a> {
 fn short(value: f64) -> String {
     let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
     if (1e-5..1e5).contains(&rounded) { rounded.to_string() } else { format!("{rounded:e}") }
+}
+
+impl inference::Network for Trainer<'_> {
+    fn device(&mut self) -> &mut dyn Executor {
+        self.executor.as_mut()
+    }
+
+    fn batch(&self, rows: Range<usize>) -> Batch {
+        Trainer::batch(self, rows)
+    }
+
+    fn evaluate(&mut self, batches: &[Batch]) -> Result<()> {
+        self.run(Phase::Evaluate, batches)
+    }
 }

@@ -1,14 +1,15 @@
 //! What has to be on a device before the first step: the data set, the row order and the start weights.
 
 use crate::config::{ClassWeights, Config, Task};
-use crate::data::{Dataset, Features};
+use crate::data::{Dataset, Features, Rows};
 use crate::error::{Error, Result};
-use crate::layers::DataShape;
+use crate::layers::{DataShape, Limits};
 use crate::model::random::{self, Stream};
 use crate::ops::TensorId;
 use crate::ops::input::Encoding;
 use crate::plan::{Executor, Plan, Role, Values};
 
+use super::feed::Feed;
 use super::weights;
 
 /// What a plan has to know about a data set.
@@ -17,9 +18,9 @@ pub fn shape(data: &Dataset) -> DataShape {
     DataShape {
         rows: data.rows,
         features: data.feature_columns(),
-        encoding: match data.features {
-            Features::F32 { .. } => Encoding::F32,
-            Features::U8 { scale, shift, .. } => Encoding::U8 { scale, shift },
+        encoding: match data.features.scaling() {
+            None => Encoding::F32,
+            Some([scale, shift]) => Encoding::U8 { scale, shift },
         },
         task: data.task,
         target_columns: data.target_columns(),
@@ -85,27 +86,58 @@ pub fn order(data: &Dataset) -> Vec<u32> {
     order
 }
 
-/// Writes features, targets and row order.
+/// Writes features, targets and row order; of a data set that is streamed, the first window.
+///
+/// # Errors
+/// [`Error::Data`] if the data set's file cannot be read, [`Error::Device`] if the device fails.
 pub fn load_data(executor: &mut dyn Executor, data: &Dataset, weights: &RowWeights) -> Result<()> {
     let plan = executor.plan();
-    let (targets, order_tensor, features) = (plan.targets, plan.order, plan.features.clone());
-    let columns = data.feature_columns();
-    for (block, first) in features {
-        let rows = executor.plan().tensor(block).rows;
-        let range = first * columns..(first + rows) * columns;
-        match &data.features {
-            Features::F32 { values, .. } => executor.write(block, 0, Values::F32(&values[range]))?,
-            Features::U8 { values, .. } => executor.write(block, 0, Values::U8(&values[range]))?,
+    let (order_tensor, rows, order) = (plan.order, plan.data_rows(), order(data));
+    if !plan.is_resident {
+        let places: Vec<u32> = (0..rows as u32).collect();
+        executor.write(order_tensor, 0, Values::U32(&places))?;
+        return Feed::default().write(executor, data, weights, &order[..rows]);
+    }
+    for (block, first) in plan.features.clone() {
+        load_block(executor, data, block, first)?;
+    }
+    let (targets, width) = (executor.plan().targets, data.target_columns());
+    let mut with_weights = Vec::new();
+    for (piece, values) in data.targets.chunks(PIECE_ROWS * width).enumerate() {
+        let first = piece * PIECE_ROWS;
+        with_weights.clear();
+        for (row, target) in values.chunks_exact(width).enumerate() {
+            with_weights.extend_from_slice(target);
+            with_weights.push(weights.of(data, (first + row) as u32) as f32);
+        }
+        executor.write(targets, first, Values::F32(&with_weights))?;
+    }
+    executor.write(order_tensor, 0, Values::U32(&order))
+}
+
+/// Rows that are copied at a time.
+const PIECE_ROWS: usize = 1 << 16;
+
+/// Writes the rows of one block, the data set's from `first` on.
+fn load_block(executor: &mut dyn Executor, data: &Dataset, block: TensorId, first: usize) -> Result<()> {
+    let (rows, columns) = (executor.plan().tensor(block).rows, data.feature_columns());
+    let range = first * columns..(first + rows) * columns;
+    match &data.features {
+        Features::F32 { values, .. } => return executor.write(block, 0, Values::F32(&values[range])),
+        Features::U8 { values, .. } => return executor.write(block, 0, Values::U8(&values[range])),
+        Features::Stored(_) => {}
+    }
+    let mut piece = Rows::default();
+    let most = (Limits::WINDOW as usize / (4 * columns)).max(1);
+    for start in (0..rows).step_by(most) {
+        let numbers: Vec<u32> = (first + start..first + rows.min(start + most)).map(|row| row as u32).collect();
+        data.features.copy(&numbers, &mut piece)?;
+        match &piece {
+            Rows::F32(values) => executor.write(block, start, Values::F32(values))?,
+            Rows::U8(values) => executor.write(block, start, Values::U8(values))?,
         }
     }
-    let width = data.target_columns();
-    let mut with_weights = Vec::with_capacity(data.rows * (width + 1));
-    for (row, target) in data.targets.chunks_exact(width).enumerate() {
-        with_weights.extend_from_slice(target);
-        with_weights.push(weights.of(data, row as u32) as f32);
-    }
-    executor.write(targets, 0, Values::F32(&with_weights))?;
-    executor.write(order_tensor, 0, Values::U32(&order(data)))
+    Ok(())
 }
 
 /// The weights that training starts from: drawn by the layers' initialisers, or those of `init_weights`.

@@ -112,6 +112,7 @@ impl Trainer<'_> {
         self.plateau = state.plateau;
         self.seconds = state.seconds;
         self.order = setup::order(self.data);
+        self.feed.reset();
         self.good = Some(Box::new(state));
         Ok(())
     }

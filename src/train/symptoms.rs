@@ -90,7 +90,7 @@ impl Trainer<'_> {
         let size = plan.evaluation_batch_size.min(plan.window);
         for first in (0..if alive.is_empty() { 0 } else { rows }).step_by(size) {
             let batch = self.batch(first..rows.min(first + size));
-            self.executor.run(Phase::Evaluate, &[batch])?;
+            self.run(Phase::Evaluate, &[batch])?;
             for (_, id, alive) in &mut alive {
                 let values = self.executor.read(*id, 0..batch.count as usize)?;
                 for row in values.chunks_exact(alive.len()) {

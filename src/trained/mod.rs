@@ -211,7 +211,7 @@ impl TrainedModel {
         let weights_by_id = named.collect::<Result<Vec<_>>>()?;
         setup::write_weights(executor, &weights_by_id)?;
         let order = setup::order(data);
-        inference::run(executor, 0..data.rows, &|rows| inference::batch(data, weights, &order, rows))
+        inference::run(&mut inference::Resident { executor, data, weights, order }, 0..data.rows)
     }
 }
 

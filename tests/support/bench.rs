@@ -188,6 +188,7 @@ impl Bench {
             batch_size: 1,
             evaluation_batch_size: 1,
             window: 1,
+            is_resident: true,
             features: Vec::new(),
             targets: nothing,
             order: nothing,

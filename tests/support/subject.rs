@@ -8,7 +8,7 @@ use wgrad::config::{Config, Task};
 use wgrad::cpu::CpuExecutor;
 use wgrad::data::{Dataset, Features};
 use wgrad::gpu::{Device, GpuExecutor, Options};
-use wgrad::layers;
+use wgrad::layers::{self, Limits};
 use wgrad::model::random::counter_based;
 use wgrad::ops::Batch;
 use wgrad::plan::{Executor, Plan};
@@ -106,17 +106,21 @@ pub struct Subject {
     pub data: Dataset,
     /// The largest tensor that the plan may have, in bytes.
     pub max_binding: u64,
+    /// Bytes of a window, where the data set is to be streamed.
+    pub window: Option<u64>,
 }
 
 impl Subject {
     /// A run file's text and data.
     pub fn new(run: &str, data: Dataset) -> Self {
         let config = toml::from_str(run).unwrap_or_else(|error| panic!("{run}\n{error}"));
-        Subject { config, data, max_binding: 1 << 27 }
+        Subject { config, data, max_binding: 1 << 27, window: None }
     }
 
     pub fn plan(&self) -> Result<Arc<Plan>, Failed> {
-        let plan = layers::compile(&self.config, setup::shape(&self.data), self.max_binding);
+        let limits = Limits::of_binding(self.max_binding);
+        let limits = self.window.map_or(limits, |window| Limits { resident: 0, window, ..limits });
+        let plan = layers::compile_within(&self.config, setup::shape(&self.data), limits);
         plan.map(Arc::new).map_err(|(key, error)| format!("{key}: {error}").into())
     }
 

@@ -1,8 +1,12 @@
 //! Training through the library, on the CPU path and on this machine's adapter: that it learns, repeats itself to the
 //! bit, moves no byte too many, and copes with every size of batch and data set.
 
+#[path = "../support/archive.rs"]
+mod archive;
 #[path = "../support/device.rs"]
 mod device;
+#[path = "../support/memory.rs"]
+mod memory;
 #[path = "../support/require.rs"]
 mod require;
 #[path = "../support/subject.rs"]
@@ -17,8 +21,11 @@ mod finished;
 mod large;
 mod random_layers;
 mod range_test;
+mod ranges;
 mod resume;
 mod sizes;
+mod soak;
+mod windows;
 
 use libtest_mimic::Failed;
 use wgrad::train::{Epoch, Set, Trainer};
@@ -82,8 +89,11 @@ fn main() {
         random_layers::EACH,
         range_test::EACH,
         resume::EACH,
+        windows::EACH,
+        ranges::EACH,
+        soak::EACH,
     ]
     .concat();
-    let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU].concat();
+    let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU, soak::GPU].concat();
     subject::main(&each, &gpu, digits::PLAIN)
 }

@@ -1,0 +1,158 @@
+//! A data set that is streamed window by window; the network must not notice.
+
+use std::ops::ControlFlow;
+use std::ops::Range;
+
+use libtest_mimic::Failed;
+use wgrad::Result;
+use wgrad::data::Dataset;
+use wgrad::ops::{Batch, TensorId};
+use wgrad::plan::{Counts, DeviceInfo, Executor, Phase, Plan, Role, Values};
+use wgrad::train::{Epoch, Set, Trainer};
+
+use crate::subject::{Each, On, Subject, as_bytes, classes, ensure, regression, split};
+use crate::{Trained, train, trainer};
+
+pub const EACH: &[(&str, Each)] = &[
+    ("windows_of_numbers_train_to_the_bits_of_resident_data", |on| same_bits(on, DENSE, numbers(), true)),
+    ("windows_of_bytes_train_to_the_bits_of_resident_data", |on| same_bits(on, DENSE, as_bytes(numbers()), true)),
+    ("windows_of_several_targets_train_to_the_bits_of_resident_data", |on| {
+        same_bits(on, DENSE, split(regression(ROWS, 5, 3), 3, 2, 1), true)
+    }),
+    ("windows_below_dropout_train_to_the_bits_of_resident_data", |on| same_bits(on, DROPOUT, numbers(), true)),
+    ("windows_in_the_order_of_the_file_train_to_the_bits_of_resident_data", |on| {
+        same_bits(on, DENSE, numbers(), false)
+    }),
+    ("a_streamed_training_that_is_resumed_within_an_epoch_ends_in_the_same_bits", resumed),
+    ("each_row_of_a_streamed_epoch_is_written_once", cost),
+    ("a_window_that_does_not_arrive_changes_the_weights", lost_window),
+];
+
+const DENSE: &str = r#"{ type = "dense", units = 9, activation = "relu" }, { type = "dense" }"#;
+const DROPOUT: &str =
+    r#"{ type = "dropout", rate = 0.2 }, { type = "dense", units = 9, activation = "relu" }, { type = "dense" }"#;
+
+/// Rows of which half are trained on: neither batches nor windows come out even.
+const ROWS: usize = 5_999;
+const BATCH: usize = 7;
+
+fn numbers() -> Dataset {
+    split(classes(ROWS, 5, 4), 3, 2, 1)
+}
+
+fn subject(layers: &str, data: Dataset, shuffle: bool) -> Subject {
+    let run = format!("[model]\nlayers = [{layers}]\n[train]\nepochs = 3\nbatch_size = {BATCH}\nshuffle = {shuffle}");
+    Subject::new(&run, data)
+}
+
+/// The same with windows as small as they may be: an evaluation batch.
+fn streamed(subject: Subject) -> Result<Subject, Failed> {
+    let subject = Subject { window: Some(1), ..subject };
+    let plan = subject.plan()?;
+    let split = &subject.data.split;
+    ensure(
+        !plan.is_resident && plan.data_rows() < split.validation.len() && 2 * plan.data_rows() < split.train.len(),
+        || format!("windows of {} rows are none:\n{plan}", plan.data_rows()),
+    )?;
+    Ok(subject)
+}
+
+fn same_bits(on: On, layers: &str, data: Dataset, shuffle: bool) -> Result<(), Failed> {
+    let subject = subject(layers, data, shuffle);
+    let whole = train(&subject, on)?;
+    let windows = train(&streamed(subject)?, on)?;
+    ensure(whole.epochs.len() == 3 && whole.epochs.iter().all(|epoch| epoch.validation_loss.is_some()), || {
+        "an epoch or its validation is missing".into()
+    })?;
+    ensure(windows == whole, || format!("windows: {:?}\nresident: {:?}", windows.epochs, whole.epochs))
+}
+
+/// What a trainer ends with.
+fn finish(mut trainer: Trainer) -> Result<Trained, Failed> {
+    trainer.fit(&mut |_| ControlFlow::Continue(()))?;
+    let test_accuracy = trainer.evaluate(Set::Test)?.map(|test| test.metrics.headline().1);
+    let epochs = trainer.history().iter().map(|epoch| Epoch { seconds: 0.0, ..epoch.clone() }).collect();
+    let bits = |values: &Vec<f32>| values.iter().map(|x| x.to_bits()).collect();
+    let weights = trainer.model_weights()?.iter().map(|values| (String::new(), bits(values))).collect();
+    Ok(Trained { weights, epochs, test_accuracy })
+}
+
+fn resumed(on: On) -> Result<(), Failed> {
+    let resident = subject(DENSE, numbers(), true);
+    let wanted = finish(trainer(&resident, on)?)?;
+    let subject = streamed(resident)?;
+    let mut first = trainer(&subject, on)?;
+    first.epoch()?;
+    let stopped =
+        first.advance(&mut |steps| if steps == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
+    let state = first.state()?.clone();
+    let rows = state.open.rows;
+    let window = subject.plan()?.data_rows() / BATCH * BATCH;
+    ensure(stopped.is_none() && rows > 0 && !rows.is_multiple_of(window), || format!("it stopped after {rows} rows"))?;
+    let second = Trainer::resume(&subject.config, &subject.data, subject.executor(on)?, state)
+        .map_err(|(key, error)| format!("{key}: {error}"))?;
+    ensure(finish(second)? == wanted, || "the resumed training ends in other bits".into())
+}
+
+fn cost(on: On) -> Result<(), Failed> {
+    let subject = streamed(subject(DENSE, numbers(), true))?;
+    let mut trainer = trainer(&subject, on)?;
+    trainer.epoch()?;
+    let before = trainer.executor().counts();
+    trainer.epoch()?;
+    let after = trainer.executor().counts();
+    let rows = (subject.data.split.train.len() + subject.data.split.validation.len()) as u64;
+    // Five features and a target with its weight; on a device rows are padded to whole vec4s.
+    let row = if matches!(on, On::Cpu(_)) { 4 * (5 + 2) } else { 4 * (8 + 4) };
+    let (written, allocations) = (after.bytes_written - before.bytes_written, after.allocations - before.allocations);
+    ensure(written == rows * row, || format!("{written} bytes are written for {rows} rows of {row}"))?;
+    ensure(allocations == 0, || format!("an epoch allocates {allocations} times"))
+}
+
+/// Loses what is written to the features after the first window.
+struct Lossy {
+    inner: Box<dyn Executor>,
+    windows: usize,
+}
+
+impl Executor for Lossy {
+    fn info(&self) -> &DeviceInfo {
+        self.inner.info()
+    }
+    fn plan(&self) -> &Plan {
+        self.inner.plan()
+    }
+    fn write(&mut self, tensor: TensorId, first: usize, values: Values) -> Result<()> {
+        if self.plan().tensor(tensor).role == Role::Features {
+            self.windows += 1;
+            if self.windows > 2 {
+                return Ok(());
+            }
+        }
+        self.inner.write(tensor, first, values)
+    }
+    fn read(&mut self, tensor: TensorId, rows: Range<usize>) -> Result<Vec<f32>> {
+        self.inner.read(tensor, rows)
+    }
+    fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()> {
+        self.inner.run(phase, batches)
+    }
+    fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()> {
+        self.inner.run_step(phase, step, batch)
+    }
+    fn wait(&mut self) -> Result<()> {
+        self.inner.wait()
+    }
+    fn counts(&self) -> Counts {
+        self.inner.counts()
+    }
+}
+
+/// The check above can fail.
+fn lost_window(on: On) -> Result<(), Failed> {
+    let subject = streamed(subject(DENSE, numbers(), true))?;
+    let whole = finish(trainer(&subject, on)?)?;
+    let lossy = Box::new(Lossy { inner: subject.executor(on)?, windows: 0 });
+    let lost = Trainer::new(&subject.config, &subject.data, lossy).map_err(|(key, error)| format!("{key}: {error}"))?;
+    ensure(finish(lost)? != whole, || "a lost window goes unnoticed".into())
+}
