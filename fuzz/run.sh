@@ -10,7 +10,7 @@ export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing"
 cargo build --release --target "$triple"
 mkdir -p corpus artifacts
-for target in ${2:-csv csv_gz idx npz npy toml safetensors}; do
+for target in ${2:-csv csv_gz idx npz npy toml safetensors model checkpoint}; do
     mkdir -p "corpus/$target" "artifacts/$target"
     program="target/$triple/release/$target"
     # An empty run writes the seeds.

@@ -10,6 +10,11 @@ const PLACES: &[(&str, usize)] = &[
     ("src/main.rs", 1),
     // Kernels without the device's own bounds checks.
     ("src/gpu/kernel.rs", 1),
+    // Vector instructions, and slices that threads share without overlap.
+    ("src/compute/simd.rs", 14),
+    ("src/compute/team.rs", 3),
+    // Allocators that count.
+    ("tests/allocations.rs", 5),
     // An allocator that counts.
     ("tests/bad_files/memory.rs", 9),
 ];

@@ -67,7 +67,7 @@ struct Header {
     seconds: Bits,
     /// Names of the history's columns after [`FIXED`].
     metrics: Vec<String>,
-    /// Of the tensors' bytes, in the order of their names.
+    /// Of this header, with nothing in this place, and of the tensors in the order of their names.
     sha256: String,
 }
 
@@ -125,9 +125,12 @@ impl Checkpoint {
             plateau_reductions: state.plateau.reductions,
             seconds: Bits::of(state.seconds),
             metrics,
-            sha256: digest(tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.bytes.as_slice()))),
+            sha256: String::new(),
         };
         let internal = |error: &dyn std::fmt::Display| Error::internal(format!("the checkpoint: {error}"));
+        let text = serde_json::to_string(&header).map_err(|error| internal(&error))?;
+        let parts = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.bytes.as_slice()));
+        let header = Header { sha256: digest(&text, parts), ..header };
         let header = serde_json::to_string(&header).map_err(|error| internal(&error))?;
         let mut views = Vec::new();
         for tensor in &tensors {
@@ -166,14 +169,16 @@ impl Checkpoint {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| text(&error))?;
         let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get("wgrad_checkpoint"));
         let header = header.ok_or("it was not written by wgrad")?;
-        let header: Header = serde_json::from_str(header).map_err(|error| text(&error))?;
+        let mut header: Header = serde_json::from_str(header).map_err(|error| text(&error))?;
+        let sha256 = std::mem::take(&mut header.sha256);
         if header.version != VERSION {
             return Err(format!("it has version {}, this program reads version {VERSION}", header.version));
         }
         let file = SafeTensors::deserialize(bytes).map_err(|error| text(&error))?;
         let mut tensors = file.tensors();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
-        if digest(tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.data()))) != header.sha256 {
+        let bare = serde_json::to_string(&header).map_err(|error| text(&error))?;
+        if digest(&bare, tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.data()))) != sha256 {
             return Err("its checksum is wrong".into());
         }
         let list = |prefix: &str| -> Result<Vec<Vec<f32>>, String> {
@@ -214,10 +219,10 @@ impl Checkpoint {
     }
 }
 
-/// SHA-256 over names and bytes, in hexadecimal.
-fn digest<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+/// SHA-256 over a header, names and bytes, in hexadecimal.
+fn digest<'a>(header: &'a str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut hash = Sha256::new();
-    for (name, bytes) in tensors {
+    for (name, bytes) in std::iter::once(("", header.as_bytes())).chain(tensors) {
         hash.update((name.len() as u64).to_le_bytes());
         hash.update(name);
         hash.update((bytes.len() as u64).to_le_bytes());

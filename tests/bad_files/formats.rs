@@ -10,7 +10,9 @@ use wgrad::error::{Error, Result};
 use wgrad::layers::{self, DataShape};
 use wgrad::ops::input::Encoding;
 use wgrad::plan::Plan;
-use wgrad::train::weights;
+use wgrad::train::checkpoint::{self, Checkpoint};
+use wgrad::train::{Epoch, Open, State, weights};
+use wgrad::trained::TrainedModel;
 
 use crate::files::{gzip, idx, npy, npz};
 
@@ -225,6 +227,35 @@ pub const FORMATS: &[Format] = &[
             Ok(())
         },
     },
+    Format {
+        name: "model",
+        exit_code: 6,
+        seeds: || vec![whole_model()],
+        tokens: JSON_TOKENS,
+        read: |at, bytes, _| {
+            let path = at.join("model.safetensors");
+            write(&path, bytes);
+            TrainedModel::load(&path).map(drop)
+        },
+    },
+    Format {
+        name: "checkpoint",
+        exit_code: 6,
+        seeds: || vec![checkpoint()],
+        tokens: JSON_TOKENS,
+        read: |at, bytes, _| {
+            write(&at.join(checkpoint::FILE), bytes);
+            let read = Checkpoint::read(at)?;
+            assert!(read.state.weights.iter().flatten().all(|value| value.is_finite()));
+            Ok(())
+        },
+    },
+];
+
+const JSON_TOKENS: &[&[u8]] = &[
+    b"{", b"}", b"[", b"]", b"\"", b"\\\"", b":", b",", b"null", b"true", b"-1", b"0", b"1e400", b"1e-400", b"9999999999999999999",
+    b"\"dense\"", b"\"units\"", b"\"dropout\"", b"\"F32\"", b"\"F64\"", b"[0,0]", b"[1000000,1000000]",
+    b"\0\0\0\0\0\0\0\0", b"\0\0\xc0\x7f",
 ];
 
 fn write(path: &Path, bytes: &[u8]) {
@@ -355,6 +386,76 @@ fn model() -> Vec<u8> {
     let numbers = |id: wgrad::ops::TensorId| (0..plan.tensor(id).elements()).map(|i| i as f32 / 8.0).collect();
     let values: Vec<Vec<f32>> = plan.model_tensors().into_iter().map(numbers).collect();
     weights::to_bytes(plan, &values, &serde_json::json!({"note": "a model"})).expect("a model's file can be made")
+}
+
+/// With all that predicting takes.
+fn whole_model() -> Vec<u8> {
+    let preprocessing = {
+        let folder = std::env::temp_dir().join(format!("wgrad-model-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
+        let path = folder.join("table.csv");
+        write(&path, tables()[0].as_slice());
+        let options = Data { source: Some(path.display().to_string()), ..Data::default() };
+        let data = data::load(&options, 1).expect("the table is good");
+        std::fs::remove_dir_all(&folder).expect("it was just made");
+        data.preprocessing
+    };
+    let mut config = Config::default();
+    config.model.layers[0].units = Some(3);
+    config.model.layers.remove(1);
+    config.model.layers[1].units = Some(1);
+    let shape = DataShape {
+        rows: 4,
+        features: preprocessing.feature_columns(),
+        encoding: Encoding::F32,
+        task: preprocessing.task,
+        target_columns: 1,
+        outputs: 1,
+        train_rows: 4,
+        largest_set: 4,
+    };
+    let plan = layers::compile(&config, shape, 1 << 27).unwrap_or_else(|(key, error)| panic!("{key}: {error}"));
+    let numbers = |id: wgrad::ops::TensorId| (0..plan.tensor(id).elements()).map(|i| i as f32 / 8.0).collect();
+    let values: Vec<Vec<f32>> = plan.model_tensors().into_iter().map(numbers).collect();
+    let loss = serde_json::json!({"name": "binary_cross_entropy"});
+    let description = serde_json::json!({"model": config.model, "loss": loss, "preprocessing": preprocessing});
+    weights::to_bytes(&plan, &values, &description).expect("a model's file can be made")
+}
+
+/// A training in the middle of its second epoch.
+fn checkpoint() -> Vec<u8> {
+    let plan = plan();
+    let numbers = |id: wgrad::ops::TensorId| (0..plan.tensor(id).elements()).map(|i| i as f32 / 8.0).collect();
+    let weights: Vec<Vec<f32>> = plan.model_tensors().into_iter().map(numbers).collect();
+    let epoch = Epoch {
+        epoch: 1,
+        learning_rate: 1e-3,
+        train_loss: 0.5,
+        validation_loss: Some(0.25),
+        metrics: vec![("train_accuracy".into(), 0.75)],
+        seconds: 0.125,
+        is_best: true,
+    };
+    let state = State {
+        step: 7,
+        epochs: vec![epoch],
+        open: Open { steps: 2, loss: 1.5, correct: 3.0, rows: 8 },
+        start_loss: Some(0.75),
+        slots: weights.clone(),
+        best: Some((1, weights.clone())),
+        weights,
+        stopping: (Some(-0.25), 0),
+        plateau: Default::default(),
+        seconds: 0.25,
+    };
+    let checkpoint = Checkpoint {
+        config: Config::default(),
+        data_sha256: "00".into(),
+        device: "auto".into(),
+        adapter: "a".into(),
+        state,
+    };
+    checkpoint.to_bytes().expect("a checkpoint can be made")
 }
 
 /// The same in double precision, as other programs may write it.

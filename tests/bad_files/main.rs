@@ -54,7 +54,9 @@ survives!(
     damaged_archives_are_read_or_refused "npz",
     damaged_arrays_are_read_or_refused "npy",
     damaged_run_files_are_read_or_refused "toml",
-    damaged_weights_are_read_or_refused "safetensors"
+    damaged_weights_are_read_or_refused "safetensors",
+    damaged_models_are_read_or_refused "model",
+    damaged_checkpoints_are_read_or_refused "checkpoint"
 );
 
 /// The fuzz targets are built by hand and in CI only; what they share with each other is built and run here.
