@@ -8,9 +8,13 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::config::Config;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ops::{Access, Argument, Batch, Region, TensorId};
-use crate::plan::{Executor, Phase, Reference, Role, Values};
+use crate::plan::{Executor, Phase, Plan, Reference, Role, Values};
+use crate::train::inference;
+use crate::train::setup::{self, RowWeights};
 
 /// One tensor that one step wrote.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -87,6 +91,45 @@ impl Report {
             .at(device)
             .remedy("train with --device cpu, and report this with `wgrad devices`"))
     }
+}
+
+/// The batches that a network is verified on: the first of the training rows, and the last where that is another one,
+/// which may be short.
+///
+/// # Errors
+/// Class weights that do not fit the data.
+pub fn batches(plan: &Plan, config: &Config, data: &Dataset) -> Result<Vec<Batch>> {
+    let (rows, size) = (data.split.train.len(), plan.batch_size);
+    let last = rows.saturating_sub(1) / size * size;
+    let starts = if last == 0 { vec![0] } else { vec![0, last] };
+    let weights = RowWeights::new(config, data)?;
+    let order = setup::order(data);
+    let batch = |(counter, first): (usize, usize)| Batch {
+        learning_rate: config.optimizer.learning_rate as f32,
+        counter: counter as u32,
+        ..inference::batch(data, &weights, &order, first..rows.min(first + size))
+    };
+    Ok(starts.into_iter().enumerate().map(batch).collect())
+}
+
+/// Puts a network's data and start weights on both executors and verifies it there.
+///
+/// # Errors
+/// [`Error::Device`] if the device fails, [`Error::Output`] for bad start weights.
+pub fn network(
+    device: &mut dyn Executor,
+    reference: &mut dyn Reference,
+    config: &Config,
+    data: &Dataset,
+    batches: &[Batch],
+) -> Result<Report> {
+    let weights = RowWeights::new(config, data)?;
+    let start = setup::start_weights(device.plan(), config)?;
+    setup::load_data(device, data, &weights)?;
+    setup::load_data(reference, data, &weights)?;
+    setup::write_weights(device, &start)?;
+    setup::write_weights(reference, &start)?;
+    verify(device, reference, batches)
 }
 
 /// Runs every step of both lists for each batch on both executors, which hold the same data and weights.

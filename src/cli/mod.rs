@@ -1,7 +1,6 @@
 //! The command line: parses, calls the library, prints. The only place that prints.
 
 mod bench;
-mod device;
 mod devices;
 mod doctor;
 mod eval;

@@ -10,8 +10,10 @@ mod digits;
 mod frame;
 mod idx;
 mod images;
+mod memory;
 mod npy;
 mod npz;
+mod open;
 mod prepare;
 mod preprocessing;
 mod select;
@@ -22,6 +24,8 @@ mod target;
 mod zip;
 
 pub use apply::Encoded;
+pub use memory::Targets;
+pub use open::Source;
 pub use prepare::load;
 pub use preprocessing::{Coding, ColumnCoding, ImageCoding, Inputs, Preprocessing};
 pub use split::Split;
@@ -49,9 +53,9 @@ pub struct Dataset {
     pub preprocessing: Preprocessing,
     /// What was inferred or handled, one sentence each, with the way to override it.
     pub notes: Vec<String>,
-    /// SHA-256 of the source's bytes as they lie on disk, in hexadecimal.
+    /// SHA-256 of the source's bytes as they lie on disk, in hexadecimal; empty for arrays in memory.
     pub checksum: String,
-    /// Absolute path, or the built-in's name.
+    /// Absolute path, the built-in's name, or `arrays`.
     pub source: String,
 }
 

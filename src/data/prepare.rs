@@ -4,7 +4,7 @@
 use super::frame::{self, Frame};
 use super::images::Images;
 use super::preprocessing::{self, ColumnCoding, Fit, ImageCoding, Inputs, Preprocessing};
-use super::source::{self, Content, Raw};
+use super::source::{self, Content};
 use super::split::{self, Split};
 use super::table::{Column, Tabular, Values};
 use super::target::{self, Decision, TargetCoding};
@@ -28,13 +28,23 @@ pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
     }
     split::check(options.split)?;
     let raw = source::read(source)?;
+    let head = Head { name: raw.name, source: raw.source, checksum: raw.checksum };
     match raw.content {
-        Content::Table(ref table) => from_table(&**table, &raw, options, seed),
-        Content::Images(images) => {
-            let head = Head { name: raw.name, source: raw.source, checksum: raw.checksum };
-            from_images(images, head, options, seed)
-        }
+        Content::Table(table) => from_table(&*table, head, options, seed),
+        Content::Images(images) => from_images(images, head, options, seed),
     }
+}
+
+/// As [`load`], from arrays in memory.
+pub(super) fn load_arrays(arrays: &dyn Tabular, options: &config::Data, seed: u64) -> Result<Dataset> {
+    split::check(options.split)?;
+    from_table(arrays, Head::of_arrays(), options, seed)
+}
+
+/// As [`load`], from images in memory.
+pub(super) fn load_images(images: Images, options: &config::Data, seed: u64) -> Result<Dataset> {
+    split::check(options.split)?;
+    from_images(images, Head::of_arrays(), options, seed)
 }
 
 /// What a data set takes over from its source.
@@ -44,7 +54,14 @@ struct Head {
     checksum: String,
 }
 
-fn from_table(table: &dyn Tabular, raw: &Raw, options: &config::Data, seed: u64) -> Result<Dataset> {
+impl Head {
+    /// Arrays have no name of their own, and nothing that could be hashed.
+    fn of_arrays() -> Self {
+        Head { name: "arrays".into(), source: "arrays".into(), checksum: String::new() }
+    }
+}
+
+fn from_table(table: &dyn Tabular, head: Head, options: &config::Data, seed: u64) -> Result<Dataset> {
     if u32::try_from(table.rows()).is_err() {
         return Err(Error::data(format!("{} rows are too many", table.rows()))
             .at(table.file())
@@ -71,7 +88,6 @@ fn from_table(table: &dyn Tabular, raw: &Raw, options: &config::Data, seed: u64)
     let columns = codings.iter().map(|column| column.coding.width()).sum();
     let features = Features::F32 { values, columns };
     let place = |row: usize, number: usize| frame.place_of_target(row, number);
-    let head = Head { name: raw.name.clone(), source: raw.source.clone(), checksum: raw.checksum.clone() };
     let ready = Ready { head, features, inputs: Inputs::Columns(codings), rows: frame.rows(), split, decision, notes };
     finish(ready, &frame.targets, options, &place)
 }

@@ -9,7 +9,7 @@ use prost::Message;
 
 use crate::config::{Layer, Task};
 use crate::error::{Error, Result};
-use crate::model::activations::{IDENTITY, Output, find};
+use crate::model::activations::{IDENTITY, Output};
 use crate::trained::TrainedModel;
 use graph::{Builder, ML, Setting};
 use onnx::Element;
@@ -101,7 +101,7 @@ fn append_layers(graph: &mut Builder, model: &TrainedModel, features: String) ->
             "dense" => {
                 (x, width) = append_dense(graph, model, i, &x, width)?;
                 if i + 1 < layers.len() {
-                    let row = find(layer.activation.as_deref().unwrap_or(IDENTITY.name))?;
+                    let row = model.activations().find(layer.activation.as_deref().unwrap_or(IDENTITY.name))?;
                     x = activations::apply(graph, Output::Pointwise(row), &x)?;
                 }
             }

@@ -7,7 +7,7 @@ mod dropout;
 
 use crate::config::{self, Config, Task};
 use crate::error::{Error, Result, suggestion};
-use crate::model::activations::{self, IDENTITY, Output};
+use crate::model::activations::{Activations, IDENTITY, Output};
 use crate::model::initializers::Distribution;
 use crate::model::losses;
 use crate::model::optimizers::Optimizer;
@@ -40,11 +40,22 @@ pub struct DataShape {
 /// Fewest rows of an evaluation step: small batches would pay a dispatch for every few rows.
 const EVALUATION_BATCH: usize = 1024;
 
-/// Compiles the run file for a device whose bindings hold `max_binding` bytes.
+/// Compiles a configuration for a device whose bindings hold `max_binding` bytes.
+///
+/// # Errors
+/// A name that is unknown, sizes that do not fit each other or the device; with the key that is to blame.
 pub fn compile(config: &Config, shape: DataShape, max_binding: u64) -> Keyed<Plan> {
-    let layers = resolve(config, &shape)?;
+    compile_with(config, shape, max_binding, &Activations::default())
+}
+
+/// As [`compile`], with activations that the program brings along.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(config: &Config, shape: DataShape, max_binding: u64, activations: &Activations) -> Keyed<Plan> {
+    let layers = resolve(config, &shape, activations)?;
     let optimizer = Optimizer::from_config(&config.optimizer)?;
-    let (loss, output) = resolve_loss(config, &shape)?;
+    let (loss, output) = resolve_loss(config, &shape, activations)?;
     let widest = layers.iter().map(|layer| layer.features.max(layer.units)).max().unwrap_or(1);
     let mut builder = Builder::new(config, shape, widest, max_binding);
     builder.add_parameters(&layers, optimizer.rule.slots.len());
@@ -105,7 +116,7 @@ pub(crate) struct Current {
 }
 
 /// Looks up names and sizes, layer by layer.
-fn resolve(config: &Config, shape: &DataShape) -> Keyed<Vec<Layer>> {
+fn resolve(config: &Config, shape: &DataShape, activations: &Activations) -> Keyed<Vec<Layer>> {
     let given = &config.model.layers;
     let mut layers: Vec<Layer> = Vec::new();
     let mut features = shape.features;
@@ -115,7 +126,8 @@ fn resolve(config: &Config, shape: &DataShape) -> Keyed<Vec<Layer>> {
         let (kind, units) = match layer.kind.as_str() {
             "dense" => {
                 let units = dense::units(layer, is_last.then_some(shape.outputs)).map_err(|e| (key("units"), e))?;
-                (Kind::Dense(dense::resolve(layer, config, index, is_last, features, units)?), units)
+                let place = dense::Place { index, is_last, features, units };
+                (Kind::Dense(dense::resolve(layer, config, place, activations)?), units)
             }
             "batch_norm" => (Kind::BatchNorm(batch_norm::resolve(layer)), features),
             "dropout" => {
@@ -145,7 +157,11 @@ fn resolve(config: &Config, shape: &DataShape) -> Keyed<Vec<Layer>> {
 }
 
 /// The loss, and what the last layer does to its sums before it.
-fn resolve_loss(config: &Config, shape: &DataShape) -> Keyed<(&'static losses::Loss, Output)> {
+fn resolve_loss(
+    config: &Config,
+    shape: &DataShape,
+    activations: &Activations,
+) -> Keyed<(&'static losses::Loss, Output)> {
     let in_key = |key: &str| {
         let key = key.to_owned();
         move |error| (key, error)
@@ -174,7 +190,7 @@ fn resolve_loss(config: &Config, shape: &DataShape) -> Keyed<(&'static losses::L
     let last = config.model.layers.len() - 1;
     let name = config.model.layers[last].activation.as_deref().unwrap_or("identity");
     let key = format!("model.layers[{last}].activation");
-    let output = activations::find_output(name).map_err(in_key(&key))?;
+    let output = activations.find_output(name).map_err(in_key(&key))?;
     if matches!(loss.form, losses::Form::CrossEntropy)
         && ![Output::Softmax, Output::Pointwise(&IDENTITY)].contains(&output)
     {
