@@ -63,5 +63,5 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use predictor::Predictor;
 pub use sequential::{Fitted, Sequential};
-pub use train::{Epoch, Evaluation, Set};
+pub use train::{End, Epoch, Evaluation, Set};
 pub use trained::{Predictions, TrainedModel};

@@ -137,6 +137,7 @@ impl Subject {
         Ok(setup::write_weights(executor, &start)?)
     }
 
+    #[allow(dead_code, reason = "each test file takes what it needs")]
     /// Training rows `first .. first + count` in the order in which they lie, as step `counter`.
     pub fn batch(&self, first: usize, count: usize, counter: u32) -> Result<Batch, Failed> {
         let weights = RowWeights::new(&self.config, &self.data)?;
