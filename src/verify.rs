@@ -19,8 +19,11 @@ use crate::train::setup::{self, RowWeights};
 /// One tensor that one step wrote.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
+    /// `train` or `evaluate`.
     pub phase: &'static str,
+    /// Its label in the plan.
     pub step: String,
+    /// Its name.
     pub tensor: String,
     /// Rows of the batch.
     pub rows: u32,
@@ -28,17 +31,24 @@ pub struct Comparison {
     pub compared: usize,
     /// The largest |device − reference| and the largest share of its bound that an error took up.
     pub largest_error: f64,
+    /// 1 would be the bound itself.
     pub share_of_bound: f64,
+    /// If anything was outside its bound.
     pub failure: Option<Failure>,
 }
 
 /// The number that is furthest outside its bound.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Failure {
+    /// Of the tensor.
     pub row: usize,
+    /// Of the tensor.
     pub column: usize,
+    /// What the device wrote.
     pub device: f64,
+    /// What the reference computed.
     pub reference: f64,
+    /// How far apart they may be.
     pub bound: f64,
     /// Numbers of this tensor outside their bounds.
     pub count: usize,
@@ -47,6 +57,7 @@ pub struct Failure {
 /// Everything that was compared.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
+    /// In the order of steps.
     pub comparisons: Vec<Comparison>,
     /// Tensors past whose end something was written.
     pub overwritten: Vec<String>,
@@ -58,6 +69,7 @@ impl Report {
         self.comparisons.iter().map(|c| c.compared).sum()
     }
 
+    /// Comparisons with a number outside its bound.
     pub fn failures(&self) -> impl Iterator<Item = &Comparison> {
         self.comparisons.iter().filter(|c| c.failure.is_some())
     }

@@ -14,10 +14,13 @@ use crate::error::{Error, Result};
 /// Rows encoded like the training rows.
 #[derive(Debug, Clone)]
 pub struct Encoded {
+    /// How many.
     pub rows: usize,
+    /// Row by row.
     pub features: Features,
     /// Coded as in [`super::Dataset`]; None when not needed and not there.
     pub targets: Option<Vec<f32>>,
+    /// What was handled, one sentence each.
     pub warnings: Vec<String>,
 }
 

@@ -40,16 +40,21 @@ pub struct Dataset {
     pub name: String,
     /// Rows of all sets together.
     pub rows: usize,
+    /// Of all rows.
     pub features: Features,
     /// Row-major, rows × [`Dataset::target_columns`]: the class index, or the (standardised) value.
     pub targets: Vec<f32>,
+    /// Which row is in which set.
     pub split: Split,
+    /// What the targets are.
     pub task: Task,
     /// One for each encoded column.
     pub feature_names: Vec<String>,
+    /// One for each target column.
     pub target_names: Vec<String>,
     /// In output order; empty for regression.
     pub classes: Vec<String>,
+    /// How the rows were encoded, to be done again to further ones.
     pub preprocessing: Preprocessing,
     /// What was inferred or handled, one sentence each, with the way to override it.
     pub notes: Vec<String>,
@@ -63,12 +68,31 @@ pub struct Dataset {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Features {
     /// Scaled already.
-    F32 { values: Vec<f32>, columns: usize },
+    F32 {
+        /// Rows × columns.
+        values: Vec<f32>,
+        /// Numbers of a row.
+        columns: usize,
+    },
     /// Images: x = value · scale + shift.
-    U8 { values: Vec<u8>, columns: usize, scale: f32, shift: f32, height: usize, width: usize },
+    U8 {
+        /// Rows × columns.
+        values: Vec<u8>,
+        /// Pixels of an image: height × width.
+        columns: usize,
+        /// 1 / deviation.
+        scale: f32,
+        /// −mean / deviation.
+        shift: f32,
+        /// In pixels.
+        height: usize,
+        /// In pixels.
+        width: usize,
+    },
 }
 
 impl Features {
+    /// How many numbers a row has.
     pub fn columns(&self) -> usize {
         match self {
             Features::F32 { columns, .. } | Features::U8 { columns, .. } => *columns,
@@ -101,6 +125,7 @@ impl Dataset {
         self.target_names.len()
     }
 
+    /// How many numbers a row of `features` has.
     pub fn feature_columns(&self) -> usize {
         self.features.columns()
     }

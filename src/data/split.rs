@@ -12,8 +12,11 @@ const STREAM: u64 = 1;
 /// Row numbers, ascending in each set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
+    /// To train on.
     pub train: Vec<u32>,
+    /// To judge epochs by.
     pub validation: Vec<u32>,
+    /// To judge the result by.
     pub test: Vec<u32>,
 }
 

@@ -27,9 +27,11 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// An ONNX file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Export {
+    /// The whole file.
     pub bytes: Vec<u8>,
     /// By name, with their types and shapes, for people.
     pub inputs: Vec<String>,
+    /// By name, with their types and shapes, for people.
     pub outputs: Vec<String>,
     /// What the user should know, one sentence each.
     pub warnings: Vec<String>,

@@ -66,6 +66,7 @@ impl Device {
         most / 256 * 256 - CANARY_BYTES
     }
 
+    /// Its kind, its name and its driver.
     pub fn info(&self) -> &DeviceInfo {
         &self.info
     }

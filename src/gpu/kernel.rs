@@ -91,6 +91,7 @@ pub fn check_functions(source: &str, names: &[&str]) -> Result<()> {
 pub struct Kernel {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group_layout: wgpu::BindGroupLayout,
+    /// What it says about itself.
     pub layout: Layout,
 }
 

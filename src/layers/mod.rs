@@ -26,14 +26,21 @@ pub type Keyed<T> = Result<T, (String, Error)>;
 /// What a plan has to know about the data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DataShape {
+    /// Of all sets together.
     pub rows: usize,
+    /// Numbers of a row.
     pub features: usize,
+    /// How they lie on the device.
     pub encoding: Encoding,
+    /// What the targets are.
     pub task: Task,
+    /// Numbers of a row's target.
     pub target_columns: usize,
+    /// What the network has to give for a row.
     pub outputs: usize,
     /// Rows of the training set and of the largest set.
     pub train_rows: usize,
+    /// Rows.
     pub largest_set: usize,
 }
 

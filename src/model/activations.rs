@@ -17,12 +17,15 @@ pub enum Saves {
 pub struct Activation {
     /// Its name in run files; the shader is `shaders/activations/<name>.wgsl`.
     pub name: &'static str,
+    /// Other names that mean the same.
     pub aliases: &'static [&'static str],
+    /// What the derivative is computed from.
     pub saves: Saves,
     /// WGSL with `activate(z)` and `activate_derivative(saved)`, both on `vec4<f32>`.
     pub wgsl: &'static str,
     /// Inputs at which the derivative jumps; finite differences stay away from them.
     pub kinks: &'static [f64],
+    /// The same formulas in Rust.
     pub twin: Each<Twin>,
 }
 
@@ -194,6 +197,7 @@ pub enum Output {
 }
 
 impl Output {
+    /// As in run files.
     pub fn name(&self) -> &'static str {
         match self {
             Output::Pointwise(row) => row.name,

@@ -10,10 +10,13 @@ use crate::model::real::{Operand, Real};
 /// One tensor's elements.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Storage<T> {
+    /// Numbers that are computed with.
     Real(Vec<T>),
     /// The data set's features: kept as they came, whatever the twin computes with.
     F32(Vec<f32>),
+    /// Row numbers.
     U32(Vec<u32>),
+    /// Pixels.
     U8(Vec<u8>),
 }
 
@@ -36,6 +39,7 @@ fn block_rows(rows: usize) -> usize {
 }
 
 impl<T: Real> Cells<T> {
+    /// Cells with these contents; the pool's threads share large products.
     pub fn new(tensors: Vec<Storage<T>>, pool: rayon::ThreadPool) -> Self {
         Cells { cells: tensors.into_iter().map(RefCell::new).collect(), scratch: RefCell::default(), pool }
     }
@@ -54,10 +58,12 @@ impl<T: Real> Cells<T> {
         });
     }
 
+    /// What a tensor holds.
     pub fn storage(&self, id: TensorId) -> Ref<'_, Storage<T>> {
         self.cells[id.0].borrow()
     }
 
+    /// What a tensor holds, to be changed.
     pub fn storage_mut(&self, id: TensorId) -> RefMut<'_, Storage<T>> {
         self.cells[id.0].borrow_mut()
     }

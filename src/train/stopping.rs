@@ -87,6 +87,7 @@ impl Stopping {
         (self.best, self.waited) = (best, waited);
     }
 
+    /// Whether its patience is over.
     pub fn is_exhausted(&self) -> bool {
         self.metric.is_some() && self.waited >= self.patience
     }
