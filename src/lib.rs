@@ -4,7 +4,7 @@
 //!
 //! ```
 //! use ndarray::array;
-//! use wgrad::{Sequential, Set, Source};
+//! use wgrad::{Sequential, Source, TrainedModel};
 //!
 //! let x = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
 //! let y = [false, true, true, false]; // exclusive or
@@ -15,7 +15,7 @@
 //! # let folder = std::env::temp_dir().join(format!("wgrad-doc-{}", std::process::id()));
 //!
 //! fitted.save(&folder)?; // model.safetensors, which `wgrad predict` and PyTorch read too
-//! let model = wgrad::TrainedModel::load(&folder)?;
+//! let model = TrainedModel::load(&folder)?;
 //! # std::fs::remove_dir_all(&folder).unwrap();
 //! assert_eq!(model.outputs(), 1);
 //! # Ok::<(), wgrad::Error>(())

@@ -126,8 +126,8 @@ impl Sequential {
         self
     }
 
-    /// Epochs without a better validation loss before training stops; 0 trains to the end. The best epoch's weights
-    /// are kept either way, unless it is 0 or there are no validation rows.
+    /// Epochs without a better validation loss before training stops; then, and at the end, the best epoch's weights
+    /// are kept. 0 trains to the end and keeps the last weights, and so does data without validation rows.
     pub fn early_stopping(mut self, patience: usize) -> Self {
         self.config.early_stopping.patience = patience;
         self

@@ -35,6 +35,7 @@ type Plain = fn() -> Result<(), Failed>;
 
 const PLAIN: &[(&str, Plain)] = &[
     ("examples::every_program_is_tested_and_in_the_readme", every_program_is_tested),
+    ("the_readme_shows_the_tested_quickstart", readme_shows_the_quickstart),
     ("examples::quickstart_learns_xor", quickstart_learns_xor),
     ("examples::csv_predicts_prices", csv_predicts_prices),
     ("examples::images_tells_digits_apart", images_tells_digits_apart),
@@ -105,6 +106,21 @@ fn every_program_is_tested() -> Result<(), Failed> {
         }
     }
     ensure(found >= 5, || format!("{found} programs"))
+}
+
+/// The crate's documentation has it as a tested example; the README must not say otherwise. Where to save differs.
+fn readme_shows_the_quickstart() -> Result<(), Failed> {
+    let lines = include_str!("../src/lib.rs").lines().map(|line| line.trim_start_matches("//!").trim());
+    let code = lines.skip_while(|line| *line != "```").skip(1).take_while(|line| *line != "```");
+    let shown = code.filter(|line| !line.starts_with('#') && !line.contains("folder") && !line.starts_with("use "));
+    let readme = include_str!("../README.md");
+    let mut compared = 0;
+    for line in shown.filter(|line| !line.is_empty()) {
+        // What follows a statement there may be a remark.
+        ensure(readme.contains(line), || format!("the README lacks: {line}"))?;
+        compared += 1;
+    }
+    ensure(compared >= 5, || format!("{compared} lines"))
 }
 
 fn quickstart_learns_xor() -> Result<(), Failed> {
