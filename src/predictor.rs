@@ -76,7 +76,7 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::predict`], [`Error::Data`] also for a class that training did not have, and [`Error::Diverged`]
     /// where the loss is no finite number.
-    pub fn evaluate<'a>(&self, x: impl Into<ArrayView2<'a, f32>>, y: impl Into<Targets<'a>>) -> Result<Evaluation> {
+    pub fn evaluate<'a>(&self, x: impl Into<ArrayView2<'a, f32>>, y: impl Into<Targets>) -> Result<Evaluation> {
         self.evaluate_data(&self.model.read_arrays(x.into(), Some(y.into()))?)
     }
 

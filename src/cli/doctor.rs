@@ -70,7 +70,7 @@ fn examine(shared: &Shared, printer: &Printer, privacy: &Privacy, scratch: &Path
     let (adapters, mut trials) = adapters(privacy, scratch)?;
     let indices = adapters.iter().map(|adapter| adapter["index"].to_string());
     for device in indices.chain(["cpu".to_owned()]) {
-        printer.note(&format!("testing device {device} …"));
+        printer.note(format!("testing device {device} …"));
         trials.push(train_and_verify(&device, privacy, scratch)?);
     }
     let map = |pairs: &[(String, String)]| -> Map<String, Value> {

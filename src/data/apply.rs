@@ -46,7 +46,7 @@ impl Preprocessing {
     ///
     /// # Errors
     /// [`Error::Data`] for another number of columns, words in training, or targets that do not fit.
-    pub fn apply_arrays<'a>(&self, x: ArrayView2<'a, f32>, y: Option<Targets<'a>>) -> Result<Encoded> {
+    pub fn apply_arrays(&self, x: ArrayView2<f32>, y: Option<Targets>) -> Result<Encoded> {
         let mut names: Vec<String> = match &self.inputs {
             Inputs::Columns(columns) => columns.iter().map(|column| column.name.clone()).collect(),
             Inputs::Image(image) => (0..image.height * image.width).map(|pixel| format!("pixel_{pixel}")).collect(),

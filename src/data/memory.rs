@@ -3,93 +3,81 @@
 
 use std::collections::BTreeSet;
 
-use ndarray::{ArrayView1, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array2, ArrayBase, ArrayView1, ArrayView2, ArrayView3, Axis, Data, Ix1, Ix2};
 
 use super::images::Images;
 use super::table::{Column, Tabular, Values};
 use crate::config::Task;
 use crate::error::{Error, Result};
 
-/// The right answers of rows in memory. Whatever turns into it can be given in its place: see its `From`s.
-#[derive(Debug, Clone)]
-pub enum Targets<'a> {
+/// The right answers of rows in memory, as a copy. Whatever turns into it can be given in its place: see its `From`s.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
     /// Numbers to predict, `[rows, targets]`. From arrays, slices and vectors of `f32`.
-    Numbers(ArrayView2<'a, f32>),
+    Numbers(Array2<f32>),
     /// One class a row, as an integer; which integers is free. From slices and vectors of integers and `bool`s.
     Classes(Vec<i64>),
     /// One class a row, as a word. From slices and vectors of `&str` and `String`.
-    Labels(Vec<&'a str>),
+    Labels(Vec<String>),
 }
 
-impl<'a> From<ArrayView2<'a, f32>> for Targets<'a> {
-    fn from(values: ArrayView2<'a, f32>) -> Self {
-        Targets::Numbers(values)
+impl<S: Data<Elem = f32>> From<&ArrayBase<S, Ix2>> for Targets {
+    fn from(values: &ArrayBase<S, Ix2>) -> Self {
+        Targets::Numbers(values.to_owned())
     }
 }
 
-impl<'a> From<&'a ndarray::Array2<f32>> for Targets<'a> {
-    fn from(values: &'a ndarray::Array2<f32>) -> Self {
-        Targets::Numbers(values.view())
+impl<S: Data<Elem = f32>> From<&ArrayBase<S, Ix1>> for Targets {
+    fn from(values: &ArrayBase<S, Ix1>) -> Self {
+        Targets::Numbers(values.to_owned().insert_axis(Axis(1)))
     }
 }
 
-impl<'a> From<ArrayView1<'a, f32>> for Targets<'a> {
-    fn from(values: ArrayView1<'a, f32>) -> Self {
-        Targets::Numbers(values.insert_axis(Axis(1)))
+impl From<ArrayView2<'_, f32>> for Targets {
+    fn from(values: ArrayView2<'_, f32>) -> Self {
+        (&values).into()
     }
 }
 
-impl<'a> From<&'a ndarray::Array1<f32>> for Targets<'a> {
-    fn from(values: &'a ndarray::Array1<f32>) -> Self {
-        values.view().into()
-    }
-}
-
-impl<'a> From<&'a [f32]> for Targets<'a> {
-    fn from(values: &'a [f32]) -> Self {
-        ArrayView1::from(values).into()
+impl From<ArrayView1<'_, f32>> for Targets {
+    fn from(values: ArrayView1<'_, f32>) -> Self {
+        (&values).into()
     }
 }
 
 macro_rules! from_slices {
-    ($($element:ty => $values:ident $variant:ident $each:expr),* $(,)?) => {
-        $(impl<'a> From<&'a [$element]> for Targets<'a> {
-            fn from($values: &'a [$element]) -> Self {
-                Targets::$variant($values.iter().map($each).collect())
+    ($($element:ty => |$values:ident| $targets:expr),* $(,)?) => {
+        $(impl From<&[$element]> for Targets {
+            fn from($values: &[$element]) -> Self {
+                $targets
+            }
+        }
+        impl From<&Vec<$element>> for Targets {
+            fn from(values: &Vec<$element>) -> Self {
+                values.as_slice().into()
+            }
+        }
+        impl<const N: usize> From<&[$element; N]> for Targets {
+            fn from(values: &[$element; N]) -> Self {
+                values.as_slice().into()
             }
         })*
     };
 }
 
 from_slices! {
-    bool => values Classes |&value| i64::from(value),
-    u8 => values Classes |&value| i64::from(value),
-    u32 => values Classes |&value| i64::from(value),
-    i32 => values Classes |&value| i64::from(value),
-    i64 => values Classes |&value| value,
-    usize => values Classes |&value| value as i64,
-    &'a str => values Labels |value| *value,
-    String => values Labels |value| value.as_str(),
+    f32 => |values| ArrayView1::from(values).into(),
+    bool => |values| Targets::Classes(values.iter().map(|&value| i64::from(value)).collect()),
+    u8 => |values| Targets::Classes(values.iter().map(|&value| i64::from(value)).collect()),
+    u32 => |values| Targets::Classes(values.iter().map(|&value| i64::from(value)).collect()),
+    i32 => |values| Targets::Classes(values.iter().map(|&value| i64::from(value)).collect()),
+    i64 => |values| Targets::Classes(values.to_vec()),
+    usize => |values| Targets::Classes(values.iter().map(|&value| value as i64).collect()),
+    &str => |values| Targets::Labels(values.iter().map(|word| (*word).to_owned()).collect()),
+    String => |values| Targets::Labels(values.to_vec()),
 }
 
-macro_rules! from_vectors {
-    ($($element:ty),*) => {
-        $(impl<'a> From<&'a Vec<$element>> for Targets<'a> {
-            fn from(values: &'a Vec<$element>) -> Self {
-                values.as_slice().into()
-            }
-        }
-        impl<'a, const N: usize> From<&'a [$element; N]> for Targets<'a> {
-            fn from(values: &'a [$element; N]) -> Self {
-                values.as_slice().into()
-            }
-        })*
-    };
-}
-
-from_vectors!(f32, bool, u8, u32, i32, i64, usize, &'a str, String);
-
-impl Targets<'_> {
+impl Targets {
     fn rows(&self) -> usize {
         match self {
             Targets::Numbers(values) => values.nrows(),
@@ -124,7 +112,7 @@ impl Targets<'_> {
         match self {
             Targets::Numbers(values) => Values::Number(values.column(column).iter().map(|&v| f64::from(v)).collect()),
             Targets::Classes(classes) => Values::Number(classes.iter().map(|&class| class as f64).collect()),
-            Targets::Labels(words) => Values::text(words.iter().map(|word| Some(*word))),
+            Targets::Labels(words) => Values::text(words.iter().map(|word| Some(word.as_str()))),
         }
     }
 }
@@ -133,7 +121,7 @@ impl Targets<'_> {
 pub(super) struct Arrays<'a> {
     pub names: Vec<String>,
     pub x: ArrayView2<'a, f32>,
-    pub y: Option<Targets<'a>>,
+    pub y: Option<Targets>,
 }
 
 /// Where faults of no single number are.
@@ -142,7 +130,7 @@ const PLACE: &str = "arrays";
 impl<'a> Arrays<'a> {
     /// # Errors
     /// Arrays without rows or columns, or of different lengths, or another number of names.
-    pub fn new(names: Vec<String>, x: ArrayView2<'a, f32>, y: Option<Targets<'a>>) -> Result<Self> {
+    pub fn new(names: Vec<String>, x: ArrayView2<'a, f32>, y: Option<Targets>) -> Result<Self> {
         if x.is_empty() {
             return Err(Error::data(format!("x is empty, its shape is {:?}", x.shape())).at(PLACE));
         }

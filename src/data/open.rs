@@ -33,8 +33,8 @@ pub struct Source<'a> {
 #[derive(Debug, Clone)]
 enum Rows<'a> {
     File,
-    Table(ArrayView2<'a, f32>, Targets<'a>),
-    Images(ArrayView3<'a, u8>, Targets<'a>),
+    Table(ArrayView2<'a, f32>, Targets),
+    Images(ArrayView3<'a, u8>, Targets),
 }
 
 impl<'a> Source<'a> {
@@ -52,12 +52,12 @@ impl<'a> Source<'a> {
 
     /// Features `[rows, columns]` and their targets: numbers for regression, integers, `bool`s or words for classes.
     /// A missing feature is NaN. The columns are named `x_0`, `x_1`, …, the target `y`, or `y_0`, `y_1`, ….
-    pub fn arrays(x: impl Into<ArrayView2<'a, f32>>, y: impl Into<Targets<'a>>) -> Self {
+    pub fn arrays(x: impl Into<ArrayView2<'a, f32>>, y: impl Into<Targets>) -> Self {
         Source::new(Rows::Table(x.into(), y.into()))
     }
 
     /// Grey images `[rows, height, width]` and their targets. They stay bytes on the device too.
-    pub fn images(x: impl Into<ArrayView3<'a, u8>>, y: impl Into<Targets<'a>>) -> Self {
+    pub fn images(x: impl Into<ArrayView3<'a, u8>>, y: impl Into<Targets>) -> Self {
         Source::new(Rows::Images(x.into(), y.into()))
     }
 
@@ -160,7 +160,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`crate::Error::Data`] for arrays that do not fit each other, and numbers that are not finite.
-    pub fn from_arrays<'a>(x: impl Into<ArrayView2<'a, f32>>, y: impl Into<Targets<'a>>) -> Result<Self> {
+    pub fn from_arrays<'a>(x: impl Into<ArrayView2<'a, f32>>, y: impl Into<Targets>) -> Result<Self> {
         Source::arrays(x, y).load()
     }
 }

@@ -233,7 +233,7 @@ impl TrainedModel {
     ///
     /// # Errors
     /// [`Error::Data`] for another number of columns, a model that was trained on words, or targets that do not fit.
-    pub fn read_arrays<'a>(&self, x: ArrayView2<'a, f32>, y: Option<Targets<'a>>) -> Result<Dataset> {
+    pub fn read_arrays(&self, x: ArrayView2<f32>, y: Option<Targets>) -> Result<Dataset> {
         let encoded = self.preprocessing.apply_arrays(x, y)?;
         self.preprocessing.dataset(encoded, "arrays")
     }
