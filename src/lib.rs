@@ -38,6 +38,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod compute;
 pub mod config;
 pub mod cpu;
 pub mod data;

@@ -425,3 +425,53 @@ fn one_seed_gives_one_data_set_and_the_checksum_is_of_the_file() {
     folder.write("t.csv", format!("a,y\n{text}\n"));
     assert_ne!(load(&options(&path)).checksum, one.checksum);
 }
+
+/// Whether each row is in the test set of exactly one fold.
+fn tested_once(folds: &[Dataset]) -> bool {
+    let mut tested: Vec<u32> = folds.iter().flat_map(|fold| fold.split.test.iter().copied()).collect();
+    tested.sort_unstable();
+    tested == (0..folds[0].rows as u32).collect::<Vec<_>>()
+}
+
+/// Forty rows; the cells of row `odd` are far from all others, and one of its words is nowhere else.
+fn with_an_odd_row(odd: usize) -> String {
+    let mut text = "a,word,y\n".to_owned();
+    for row in 0..40 {
+        let (a, word, y) = match row {
+            row if row == odd => (1e6, "odd", 1e7),
+            row => (f64::from(row as u32 % 9), ["one", "two"][row % 2], f64::from(row as u32 * 7 % 40) + 0.5),
+        };
+        text += &format!("{a},{word},{y}\n");
+    }
+    text
+}
+
+#[test]
+fn what_a_fold_fits_knows_nothing_of_the_rows_that_it_tests() {
+    let folder = Folder::new("folds");
+    let fold = |odd: usize, number: usize| {
+        let options = options(folder.write("table.csv", with_an_odd_row(odd)));
+        data::load_fold(&options, 42, data::Fold { number, of: 5 }).unwrap()
+    };
+    let nowhere = usize::MAX;
+    let folds: Vec<Dataset> = (0..5).map(|number| fold(nowhere, number)).collect();
+    assert!(tested_once(&folds));
+    let mut planted = folds.clone();
+    let twice = planted[0].split.test[0];
+    planted[1].split.test.push(twice);
+    assert!(!tested_once(&planted), "a row that is tested twice is noticed");
+    planted[1] = planted[0].clone();
+    assert!(!tested_once(&planted), "rows that are not tested are noticed");
+    for (number, usual) in folds.iter().enumerate() {
+        // A fold is the same whatever the values are, and so are means, deviations and categories, whatever the rows
+        // that it tests or validates hold.
+        for set in [&usual.split.test, &usual.split.validation] {
+            let odd = fold(set[0] as usize, number);
+            assert_eq!(odd.split, usual.split);
+            assert_eq!(odd.preprocessing, usual.preprocessing, "fold {number} leaks");
+        }
+        // The same comparison does notice a row that is fitted on.
+        let odd = fold(usual.split.train[0] as usize, number);
+        assert_ne!(odd.preprocessing, usual.preprocessing);
+    }
+}

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 /// A module and what it may name of the rest.
 const RULES: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("compute", &[]),
     ("config", &["error"]),
     ("data", &["config", "error"]),
-    ("model", &["config", "error"]),
-    ("ops", &["model", "config", "error"]),
+    ("model", &["compute", "config", "error"]),
+    ("ops", &["model", "compute", "config", "error"]),
     ("plan", &["ops", "model", "config", "error"]),
     ("layers", &["plan", "ops", "model", "config", "error"]),
-    ("cpu", &["plan", "ops", "model", "error"]),
+    ("cpu", &["plan", "ops", "model", "compute", "error"]),
     ("gpu", &["plan", "ops", "model", "error"]),
 ];
 

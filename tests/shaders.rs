@@ -6,7 +6,7 @@ mod require;
 #[path = "support/variants.rs"]
 mod variants;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -167,6 +167,16 @@ fn accepted(bytes: &[u8]) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
+/// Checked here because the kernel tests cannot see which tile a shape got.
+fn wide_layers_have_larger_tiles_on_a_gpu() -> Result<(), Failed> {
+    let hardware = shaders().into_iter().filter(|shader| shader.name.starts_with("Hardware Dense"));
+    let rows: BTreeSet<u32> = hardware
+        .map(|shader| layout_of(&shader.source).map(|layout| layout.tile.rows))
+        .collect::<wgrad::Result<_>>()
+        .map_err(|error| error.to_string())?;
+    ensure(rows == BTreeSet::from([32, 64, 128]), || format!("tiles of {rows:?} rows"))
+}
+
 fn spirv_val_refuses_a_broken_module() -> Result<(), Failed> {
     let shaders = shaders();
     let mut words = spirv(&shaders[0])?;
@@ -239,6 +249,7 @@ fn main() {
     ];
     let name = "no_dispatch_is_beyond_65535_workgroups_a_dimension";
     trials.push(Trial::test(name, no_dispatch_is_beyond_65535_workgroups_a_dimension));
+    trials.push(Trial::test("wide_layers_have_larger_tiles_on_a_gpu", wide_layers_have_larger_tiles_on_a_gpu));
     let missing = (Command::new("spirv-val").arg("--version").output().err())
         .map(|error| format!("spirv-val does not run ({error}); install spirv-tools"));
     trials

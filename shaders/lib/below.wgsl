@@ -5,29 +5,29 @@
 
 const HAS_BELOW: bool = true;
 
-fn below_row(m: u32) -> u32 {
-    return 4u * min(m, p.count - 1u) * p.z_pitch;
+fn below_left_line(m: u32) -> u32 {
+    return min(m, p.count - 1u) * p.z_pitch;
 }
 
-fn below_left(row: u32, n4: u32) -> vec4<f32> {
-    let i = row + 4u * n4;
-    return vec4(dz[i], dz[i + 1u], dz[i + 2u], dz[i + 3u]);
+fn below_left_at(line: u32, n4: u32) -> vec4<f32> {
+    return dz[line + n4];
 }
 
 // dz is zero in its padding, so any row may stand in for those that w has not.
-fn below_right(n4: u32, k4: u32) -> mat4x4<f32> {
-    let k = min(k4, p.x_pitch - 1u);
-    let last = p.units - 1u;
-    return mat4x4(
-        w[min(4u * n4, last) * p.x_pitch + k],
-        w[min(4u * n4 + 1u, last) * p.x_pitch + k],
-        w[min(4u * n4 + 2u, last) * p.x_pitch + k],
-        w[min(4u * n4 + 3u, last) * p.x_pitch + k],
-    );
+fn below_right_line(n: u32) -> u32 {
+    return min(n, p.units - 1u) * p.x_pitch;
+}
+
+fn below_right_at(line: u32, k4: u32) -> vec4<f32> {
+    return w[line + min(k4, p.x_pitch - 1u)];
+}
+
+fn below_rows() -> u32 {
+    return p.count;
 }
 
 fn below_finish(m: u32, k4: u32, sum: vec4<f32>) {
-    if (m < p.count && k4 < p.x_pitch) {
+    if (k4 < p.x_pitch) {
         let i = m * p.x_pitch + k4;
         let before = saved[i];
         let derivative = activate_derivative(saved_value(before, before, bitcast<f32>(p.drop.w)));

@@ -1,15 +1,16 @@
-// db[n] = Σ_m dz[m, n], by the tiles of the first column: one invocation a unit.
-@group(0) @binding(4) var<storage, read_write> db: array<f32>;
+// db[n] = Σ_m dz[m, n], by the tiles of the first column: one invocation four units.
+@group(0) @binding(4) var<storage, read_write> db: array<vec4<f32>>;
 
 fn bias_gradient(tile_row: u32, tile_column: u32, lane: u32) {
-    if (tile_column != 0u) {
+    let n4 = tile_row * (TILE_ROWS / 4u) + lane;
+    if (tile_column != 0u || lane >= TILE_ROWS / 4u || n4 >= p.z_pitch) {
         return;
     }
-    for (var n = tile_row * TILE_ROWS + lane; n < min((tile_row + 1u) * TILE_ROWS, p.units); n += WORKGROUP) {
-        var sum = 0.0;
-        for (var m = 0u; m < p.count; m++) {
-            sum += dz[4u * m * p.z_pitch + n];
-        }
-        db[n] = sum;
+    var sum = vec4(0.0);
+    var i = n4;
+    for (var m = 0u; m < p.count; m++) {
+        sum += dz[i];
+        i += p.z_pitch;
     }
+    db[n4] = keep_columns(sum, n4, p.units);
 }

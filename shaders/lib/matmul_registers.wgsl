@@ -4,18 +4,24 @@
 fn part_multiply(tile_row: u32, tile_column: u32, lane: u32, depth4: u32) {
     let i = tile_row * TILE_ROWS;
     let j4 = tile_column * (TILE_COLUMNS / 4u) + lane;
-    var rows: array<u32, 16>;
-    for (var r = 0u; r < 16u; r++) {
-        rows[r] = part_row(i + r);
-    }
+    let right_lines = part_right_lines(j4);
     var sums: array<vec4<f32>, 16>;
     for (var p4 = 0u; p4 < depth4; p4++) {
-        let right = part_right(p4, j4);
-        for (var r = 0u; r < 16u; r++) {
-            sums[r] += right * part_left(rows[r], p4);
+        let right = part_right(right_lines, p4, j4);
+        for (var r4 = 0u; r4 < 4u; r4++) {
+            let left = part_left(i / 4u + r4, p4);
+            sums[4u * r4] += right * left[0];
+            sums[4u * r4 + 1u] += right * left[1];
+            sums[4u * r4 + 2u] += right * left[2];
+            sums[4u * r4 + 3u] += right * left[3];
         }
     }
-    for (var r = 0u; r < 16u; r++) {
-        part_finish(i + r, j4, sums[r]);
+    // One copy of the code that finishes a row, and no array index that is unknown when compiling: the sums move up.
+    let rows = min(TILE_ROWS, part_rows() - i);
+    for (var r = 0u; r < rows; r++) {
+        part_finish(i + r, j4, sums[0]);
+        for (var q = 0u; q < 15u; q++) {
+            sums[q] = sums[q + 1u];
+        }
     }
 }

@@ -15,27 +15,29 @@ var<immediate> p: Params;
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
-// A row beyond the batch or a unit beyond the layer repeats the last one; its result is not kept.
-fn part_row(m: u32) -> u32 {
+// Lines beyond the batch or the layer repeat the last one; what they give is not kept.
+fn part_left_line(m: u32) -> u32 {
     return input_row(min(m, p.count - 1u));
 }
 
-fn part_left(row: u32, k4: u32) -> vec4<f32> {
-    return input_at(row, k4);
+fn part_left_at(line: u32, k4: u32) -> vec4<f32> {
+    return input_at(line, k4);
 }
 
-fn part_right(k4: u32, n4: u32) -> mat4x4<f32> {
-    let last = p.units - 1u;
-    return transpose(mat4x4(
-        w[min(4u * n4, last) * p.x_pitch + k4],
-        w[min(4u * n4 + 1u, last) * p.x_pitch + k4],
-        w[min(4u * n4 + 2u, last) * p.x_pitch + k4],
-        w[min(4u * n4 + 3u, last) * p.x_pitch + k4],
-    ));
+fn part_right_line(n: u32) -> u32 {
+    return min(n, p.units - 1u) * p.x_pitch;
+}
+
+fn part_right_at(line: u32, k4: u32) -> vec4<f32> {
+    return w[line + k4];
+}
+
+fn part_rows() -> u32 {
+    return p.count;
 }
 
 fn part_finish(m: u32, n4: u32, sum: vec4<f32>) {
-    if (m < p.count && n4 < p.y_pitch) {
+    if (n4 < p.y_pitch) {
         let i = m * p.y_pitch + n4;
         let z = sum + bias_at(n4);
         save(i, keep_columns(z, n4, p.units));

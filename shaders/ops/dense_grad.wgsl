@@ -13,34 +13,36 @@ struct Params {
     drop: vec4<u32>,
 }
 var<immediate> p: Params;
-@group(0) @binding(2) var<storage, read> dz: array<f32>;
+@group(0) @binding(2) var<storage, read> dz: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4<f32>>;
 
-// Rows beyond the batch count as zero.
-fn weights_row(n: u32) -> u32 {
-    return min(n, p.units - 1u);
+// No line of dz.
+const NOTHING: u32 = 0xffffffffu;
+
+// Rows beyond the batch count as zero on the left; on the right any row may then stand in for them.
+fn weights_left_line(m: u32) -> u32 {
+    return select(NOTHING, m * p.z_pitch, m < p.count);
 }
 
-fn weights_left(column: u32, m4: u32) -> vec4<f32> {
-    let last = p.count - 1u;
-    let m = 4u * m4 + vec4(0u, 1u, 2u, 3u);
-    let i = 4u * min(m, vec4(last)) * p.z_pitch + column;
-    return select(vec4(0.0), vec4(dz[i.x], dz[i.y], dz[i.z], dz[i.w]), m <= vec4(last));
+fn weights_left_at(line: u32, n4: u32) -> vec4<f32> {
+    let i = select(line, 0u, line == NOTHING) + min(n4, p.z_pitch - 1u);
+    return select(dz[i], vec4(0.0), line == NOTHING);
 }
 
-fn weights_right(m4: u32, k4: u32) -> mat4x4<f32> {
-    let k = min(k4, p.x_pitch - 1u);
-    let last = p.count - 1u;
-    return mat4x4(
-        input_at(input_row(min(4u * m4, last)), k),
-        input_at(input_row(min(4u * m4 + 1u, last)), k),
-        input_at(input_row(min(4u * m4 + 2u, last)), k),
-        input_at(input_row(min(4u * m4 + 3u, last)), k),
-    );
+fn weights_right_line(m: u32) -> u32 {
+    return input_row(min(m, p.count - 1u));
+}
+
+fn weights_right_at(line: u32, k4: u32) -> vec4<f32> {
+    return input_at(line, min(k4, p.x_pitch - 1u));
+}
+
+fn weights_rows() -> u32 {
+    return p.units;
 }
 
 fn weights_finish(n: u32, k4: u32, sum: vec4<f32>) {
-    if (n < p.units && k4 < p.x_pitch) {
+    if (k4 < p.x_pitch) {
         dw[n * p.x_pitch + k4] = keep_columns(sum, k4, p.features);
     }
 }

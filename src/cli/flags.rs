@@ -94,7 +94,7 @@ pub(super) struct RunFlags {
     pub loss: Option<String>,
     #[arg(long, env = "WGRAD_OPTIMIZER", hide_env = true, value_name = "NAME", help = optimizer_help())]
     pub optimizer: Option<String>,
-    /// Learning rate [default: 0.001]
+    /// Learning rate; with train also auto, what lr-find suggests [default: 0.001]
     #[arg(long, env = "WGRAD_LR", hide_env = true, value_name = "X", allow_negative_numbers = true)]
     pub lr: Option<String>,
     /// Epochs [default: 50]

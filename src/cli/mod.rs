@@ -1,12 +1,16 @@
 //! The command line: parses, calls the library, prints. The only place that prints.
 
 mod bench;
+mod chart;
+mod cv;
 mod devices;
 mod doctor;
 mod eval;
 mod export;
 mod finished;
 mod flags;
+mod leaderboard;
+mod lr_find;
 mod machine;
 mod page;
 mod parse;
@@ -16,11 +20,13 @@ mod print;
 mod progress;
 mod project;
 mod resume;
+mod search;
 mod session;
 mod signals;
 mod tour;
 mod train;
 mod trial;
+mod trials;
 mod verify;
 
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -74,6 +80,15 @@ enum Command {
     /// Prints the compiled steps, shapes, bytes and dispatches without running them
     #[command(before_help = plan::EXAMPLES, after_help = ENVIRONMENT)]
     Plan(RunFlags),
+    /// Finds a good learning rate by a range test
+    #[command(before_help = lr_find::EXAMPLES, after_help = ENVIRONMENT)]
+    LrFind(lr_find::Flags),
+    /// Cross-validates: trains k times, each row is tested once
+    #[command(before_help = cv::EXAMPLES, after_help = cv::AFTER_HELP)]
+    Cv(cv::Flags),
+    /// Searches good settings: random search with successive halving
+    #[command(before_help = search::EXAMPLES, after_help = search::AFTER_HELP)]
+    Search(search::Flags),
     /// Lists the adapters of this machine
     #[command(before_help = devices::EXAMPLES)]
     Devices,
@@ -114,7 +129,9 @@ static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Keeps quiet until it is known whether anybody catches it: a lost device is found by a panic of wgpu.
 fn note_panic(panic: &PanicHookInfo) {
-    let what = panic.payload_as_str().unwrap_or("a panic").lines().next().unwrap_or_default().to_owned();
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+    let what = text.unwrap_or("a panic").lines().next().unwrap_or_default().to_owned();
     let place = panic.location().map_or_else(String::new, |place| format!(" ({}:{})", place.file(), place.line()));
     *PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(format!("{what}{place}"));
 }
@@ -139,6 +156,9 @@ fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Re
         Some(Command::Export(flags)) => export::run(&flags, printer),
         Some(Command::Verify(flags)) => verify::run(&flags, shared, overrides, printer),
         Some(Command::Plan(flags)) => plan::run(&flags, shared, overrides, printer),
+        Some(Command::LrFind(flags)) => lr_find::run(&flags, shared, overrides, printer),
+        Some(Command::Cv(flags)) => return cv::run(&flags, shared, overrides, printer),
+        Some(Command::Search(flags)) => return search::run(&flags, shared, overrides, printer),
         Some(Command::Devices) => devices::run(printer),
         Some(Command::Doctor) => doctor::run(shared, printer),
         Some(Command::Bench(flags)) => bench::run(&flags, shared, printer, began),

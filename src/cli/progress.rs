@@ -15,6 +15,8 @@ pub(super) enum Told {
     EveryEpoch,
     /// The first, the tenth, the twentieth, …
     TenthEpochs,
+    /// The bar only: whoever runs several trainings tells about each as a whole.
+    Nothing,
 }
 
 /// How long a training is.
@@ -70,6 +72,9 @@ impl<'a> Progress<'a> {
         let validation = epoch.validation_loss.map_or_else(String::new, |loss| format!(", validation {loss:.4}"));
         self.losses = format!(": loss {:.4}{validation}", epoch.train_loss);
         self.step(epoch.epoch, 0);
+        if self.told == Told::Nothing {
+            return;
+        }
         let mut event = Map::from_iter([
             ("event".to_owned(), json!("epoch")),
             ("epoch".to_owned(), json!(epoch.epoch)),
@@ -84,6 +89,7 @@ impl<'a> Progress<'a> {
         let skipped = match self.told {
             Told::EveryEpoch => self.length.epochs > 100 && recent,
             Told::TenthEpochs => epoch.epoch > 1 && !epoch.epoch.is_multiple_of(10),
+            Told::Nothing => true,
         };
         if skipped && epoch.epoch != self.length.epochs {
             return;

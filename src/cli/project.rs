@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::flags::{Overrides, RunFlags, Shared};
 use super::print::Printer;
 use crate::config::{Config, Loaded};
-use crate::data::{self, Dataset};
+use crate::data::{self, Dataset, Fold};
 use crate::device::{self, Chosen};
 use crate::error::{Error, Result};
-use crate::layers;
+use crate::layers::{self, Keyed};
 use crate::plan::{Executor, Plan, grouped};
 use crate::train::setup;
 use crate::verify::Report;
@@ -28,6 +28,22 @@ impl Project {
     /// Loads run file and data, opens the device, compiles the plan. `fallback` is the data where none is named.
     /// Says nothing yet: until all is checked, an error is the only thing worth reading.
     pub fn open(flags: &RunFlags, shared: &Shared, overrides: &Overrides, fallback: Option<&str>) -> Result<Self> {
+        Project::open_with(flags, shared, overrides, fallback, &|config| data::load(&config.data, config.seed))
+    }
+
+    /// As [`Project::open`], with the data of one fold of a cross-validation.
+    pub fn open_fold(flags: &RunFlags, shared: &Shared, overrides: &Overrides, fold: Fold) -> Result<Self> {
+        let load = |config: &Config| data::load_fold(&config.data, config.seed, fold);
+        Project::open_with(flags, shared, overrides, None, &load)
+    }
+
+    fn open_with(
+        flags: &RunFlags,
+        shared: &Shared,
+        overrides: &Overrides,
+        fallback: Option<&str>,
+        load: &dyn Fn(&Config) -> Result<Dataset>,
+    ) -> Result<Self> {
         let mut loaded = overrides.load(flags, shared)?;
         if loaded.config.data.source.is_none() {
             let Some(fallback) = fallback else {
@@ -37,13 +53,36 @@ impl Project {
             };
             loaded.config.data.source = Some(fallback.to_owned());
         }
-        let data = data::load(&loaded.config.data, loaded.config.seed)
-            .map_err(|error| as_typed(relocate(&loaded, error), flags.data.as_deref()))?;
+        let data = load(&loaded.config).map_err(|error| as_typed(relocate(&loaded, error), flags.data.as_deref()))?;
         let (device, why_device) = device::choose(&shared.device, shared.threads())?;
         let plan = layers::compile(&loaded.config, setup::shape(&data), device.max_binding())
             .map_err(|(key, error)| loaded.locate(&key, error))?;
         setup::settle(&mut loaded.config, &data);
         Ok(Project { loaded, data, device, plan: Arc::new(plan), why_device })
+    }
+
+    /// Puts another fold's data in place of this one's.
+    pub fn next_fold(&mut self, fold: Fold) -> Result<()> {
+        let data = data::load_fold(&self.config().data, self.config().seed, fold)?;
+        if data.checksum != self.data.checksum {
+            return Err(Error::data("the data has changed meanwhile").at(&data.source).remedy("start again"));
+        }
+        self.data = data;
+        self.compile().map_err(|keyed| self.locate(keyed))
+    }
+
+    /// Puts another configuration in place of this one, for the same data and device.
+    pub fn reconfigure(&mut self, config: Config) -> Keyed<()> {
+        self.loaded.config = config;
+        self.compile()?;
+        setup::settle(&mut self.loaded.config, &self.data);
+        Ok(())
+    }
+
+    fn compile(&mut self) -> Keyed<()> {
+        let plan = layers::compile(self.config(), setup::shape(&self.data), self.device.max_binding())?;
+        self.plan = Arc::new(plan);
+        Ok(())
     }
 
     pub fn config(&self) -> &Config {

@@ -15,7 +15,7 @@ use super::project::Project;
 use super::resume::Resumed;
 use super::session::{OnDeviceLost, Outcome, Session, Stop, resume_command};
 use super::signals::{Request, Signals};
-use super::{page, trial, verify};
+use super::{lr_find, page, trial, verify};
 use crate::error::Result;
 use crate::events;
 use crate::train::End;
@@ -28,6 +28,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   wgrad train digits
   wgrad train houses.csv --target price --epochs 100
   wgrad train mnist/ --hidden 128,64 --activation tanh --device gpu --verify
+  wgrad train houses.csv --lr auto           the rate that lr-find suggests
   wgrad train --config run.toml --set optimizer.momentum=0.9 --out runs/first
   wgrad train --resume runs/first --epochs 200";
 
@@ -58,7 +59,7 @@ pub(super) struct Flags {
     pub on_device_lost: OnDeviceLost,
 }
 
-fn max_time(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn max_time(text: &str) -> Result<Duration, &'static str> {
     let time = humantime::parse_duration(text).ok().filter(|time| !time.is_zero());
     time.ok_or("give a time with its unit, such as 90s, 10m or 1h30m")
 }
@@ -70,12 +71,16 @@ pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer
     if let Some(resumed) = &resumed {
         resumed.complete(&mut run_flags, &mut shared, overrides)?;
     }
-    let project = Project::open(&run_flags, &shared, overrides, None)?;
+    let finds_rate = lr_find::take_auto(&mut run_flags, flags.resume.is_some())?;
+    let mut project = Project::open(&run_flags, &shared, overrides, None)?;
     if let Some(resumed) = &resumed {
         resumed.check(&project, printer)?;
     }
     if flags.dry_run {
         return trial::dry_run(&project, printer).map(|()| ExitCode::SUCCESS);
+    }
+    if finds_rate {
+        lr_find::settle_rate(&mut project, printer)?;
     }
     if let Some(batches) = flags.overfit {
         return trial::overfit(&project, batches as usize, printer).map(|()| ExitCode::SUCCESS);
@@ -155,7 +160,7 @@ fn environment(project: &Project, outcome: &Outcome, shared: &Shared) -> Value {
 
 /// Writes the run's files, the checkpoint last: once it says that the run is finished, the others are there. Of a run
 /// that was finished before, only what is missing.
-fn leave(
+pub(super) fn leave(
     project: &Project,
     outcome: &Outcome,
     verification: Option<&Report>,
@@ -204,7 +209,7 @@ fn stopped(request: Request, outcome: &Outcome, folder: &Folder, printer: &Print
     request.exit_code()
 }
 
-fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Printer) {
+pub(super) fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, printer: &Printer) {
     let epochs = outcome.epochs.len();
     let s = if epochs == 1 { "" } else { "s" };
     let mut text = format!("trained {epochs} epoch{s} in {:.1} s", outcome.seconds);
@@ -270,7 +275,7 @@ pub(super) fn verdict(set: &str, loss: f64, metrics: &Metrics, baseline: &Metric
 }
 
 /// Four significant digits.
-fn significant(value: f64) -> String {
+pub(super) fn significant(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return value.to_string();
     }

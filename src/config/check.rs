@@ -24,7 +24,8 @@ impl Complaint {
 
 /// The first mistake of a run file, in the order of its text.
 pub(super) fn check(run_file: &Table) -> Result<(), Complaint> {
-    section(run_file, RUN_FILE, &Key::default())
+    section(run_file, RUN_FILE, &Key::default())?;
+    super::search::check_search(run_file)
 }
 
 /// The value that a key has where nothing is said.
@@ -188,7 +189,7 @@ fn mismatch(value: &Value, kind: &Kind, key: &Key) -> Complaint {
 }
 
 /// What was found, in words that go after "not".
-fn found(value: &Value) -> String {
+pub(super) fn found(value: &Value) -> String {
     match value {
         Value::Table(_) => "a table".into(),
         Value::Array(list) if value.to_string().chars().count() > 40 => format!("a list of {}", list.len()),

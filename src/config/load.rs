@@ -267,7 +267,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// `table` with the value at `key` replaced; what is missing on the way there is made, a list from its default.
-fn set(table: Table, key: &Key, value: Value) -> Result<Table, Complaint> {
+pub(super) fn set(table: Table, key: &Key, value: Value) -> Result<Table, Complaint> {
     let mut root = Value::Table(table);
     set_within(&mut root, key, 0, value)?;
     match root {

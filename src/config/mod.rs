@@ -6,6 +6,7 @@ mod check;
 mod key;
 mod load;
 mod schema;
+mod search;
 mod text;
 mod write;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use load::{Loaded, Override, load};
 pub(crate) use schema::MAX_UNITS;
+pub use search::Range;
 pub use write::Difference;
 
 /// The data sets that need no file: as `data.source` such a name is never taken for a path.
@@ -47,7 +49,7 @@ pub struct Config {
     pub train: Train,
     /// When training ends before its last epoch.
     pub early_stopping: EarlyStopping,
-    /// Ranges for `wgrad search`, which is the one to read and check them.
+    /// Ranges for `wgrad search`, as written; [`Config::search_ranges`] reads them.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub search: toml::Table,
 }

@@ -8,7 +8,7 @@ pub(super) enum Kind {
     Section(&'static [Row]),
     Layers,
     Layer,
-    /// A section whose keys are read and checked by whoever uses them.
+    /// A section whose keys name other keys: `search` checks them.
     Free,
     Flag,
     Text,

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::compute::Team;
 use crate::error::{Error, Result};
 use crate::model::real::{Real, Tracked};
 use crate::ops::{Batch, Cells, Op, Storage, TensorId};
@@ -47,7 +48,7 @@ impl<T: Twin> CpuExecutor<T> {
     /// # Errors
     /// [`Error::Device`] if the threads cannot be started.
     pub fn new(plan: Arc<Plan>, threads: usize) -> Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build().map_err(|error| {
+        let team = Team::new(threads).map_err(|error| {
             Error::device(format!("{threads} threads could not be started: {error}")).remedy("use a smaller --threads")
         })?;
         let storage = |tensor: &crate::plan::Tensor| match tensor.element {
@@ -56,7 +57,7 @@ impl<T: Twin> CpuExecutor<T> {
             Element::U32 => Storage::U32(vec![0; tensor.elements()]),
             Element::U8 => Storage::U8(vec![0; tensor.elements()]),
         };
-        let cells = Cells::new(plan.tensors.iter().map(storage).collect(), pool);
+        let cells = Cells::new(plan.tensors.iter().map(storage).collect(), team);
         let counts = Counts { allocations: plan.tensors.len() as u64, ..Counts::default() };
         Ok(CpuExecutor { plan, cells, info: processor(), counts })
     }

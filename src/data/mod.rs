@@ -26,9 +26,9 @@ mod zip;
 pub use apply::Encoded;
 pub use memory::Targets;
 pub use open::Source;
-pub use prepare::load;
+pub use prepare::{load, load_fold};
 pub use preprocessing::{Coding, ColumnCoding, ImageCoding, Inputs, Preprocessing};
-pub use split::Split;
+pub use split::{Fold, Split};
 pub use target::TargetCoding;
 
 use crate::config::Task;

@@ -5,7 +5,7 @@ use super::frame::{self, Frame};
 use super::images::Images;
 use super::preprocessing::{self, ColumnCoding, Fit, ImageCoding, Inputs, Preprocessing};
 use super::source::{self, Content};
-use super::split::{self, Split};
+use super::split::{self, Fold, Split};
 use super::table::{Column, Tabular, Values};
 use super::target::{self, Decision, TargetCoding};
 use super::{Dataset, Features, idx};
@@ -20,6 +20,29 @@ const MOST_COLUMN_NOTES: usize = 20;
 /// # Errors
 /// [`Error::Data`] with the place in the file and what to do about it.
 pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
+    load_split(Wanted { options, seed, fold: None })
+}
+
+/// As [`load`], but the test set is one fold of a k-fold cross-validation, and the other rows are dealt to training and
+/// validation by the first two shares. Whatever is fitted is fitted on this fold's training rows alone.
+///
+/// # Errors
+/// As [`load`]; [`Error::Usage`] if there are more folds than rows, or than rows of any class.
+pub fn load_fold(options: &config::Data, seed: u64, fold: Fold) -> Result<Dataset> {
+    load_split(Wanted { options, seed, fold: Some(fold) })
+}
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    options: &'a config::Data,
+    seed: u64,
+    /// None: the sets are the shares of `options`.
+    fold: Option<Fold>,
+}
+
+fn load_split(wanted: Wanted<'_>) -> Result<Dataset> {
+    let options = wanted.options;
     let Some(source) = options.source.as_deref() else {
         return Err(Error::data("no data is named").at("data.source").remedy("name a file, a folder or `digits`"));
     };
@@ -30,21 +53,21 @@ pub fn load(options: &config::Data, seed: u64) -> Result<Dataset> {
     let raw = source::read(source)?;
     let head = Head { name: raw.name, source: raw.source, checksum: raw.checksum };
     match raw.content {
-        Content::Table(table) => from_table(&*table, head, options, seed),
-        Content::Images(images) => from_images(images, head, options, seed),
+        Content::Table(table) => from_table(&*table, head, wanted),
+        Content::Images(images) => from_images(images, head, wanted),
     }
 }
 
 /// As [`load`], from arrays in memory.
 pub(super) fn load_arrays(arrays: &dyn Tabular, options: &config::Data, seed: u64) -> Result<Dataset> {
     split::check(options.split)?;
-    from_table(arrays, Head::of_arrays(), options, seed)
+    from_table(arrays, Head::of_arrays(), Wanted { options, seed, fold: None })
 }
 
 /// As [`load`], from images in memory.
 pub(super) fn load_images(images: Images, options: &config::Data, seed: u64) -> Result<Dataset> {
     split::check(options.split)?;
-    from_images(images, Head::of_arrays(), options, seed)
+    from_images(images, Head::of_arrays(), Wanted { options, seed, fold: None })
 }
 
 /// What a data set takes over from its source.
@@ -61,7 +84,8 @@ impl Head {
     }
 }
 
-fn from_table(table: &dyn Tabular, head: Head, options: &config::Data, seed: u64) -> Result<Dataset> {
+fn from_table(table: &dyn Tabular, head: Head, wanted: Wanted<'_>) -> Result<Dataset> {
+    let options = wanted.options;
     if u32::try_from(table.rows()).is_err() {
         return Err(Error::data(format!("{} rows are too many", table.rows()))
             .at(table.file())
@@ -77,7 +101,7 @@ fn from_table(table: &dyn Tabular, head: Head, options: &config::Data, seed: u64
     }
     let place = |row: usize, number: usize| frame.place_of_target(row, number);
     let decision = target::decide(&frame.targets, options.task, table.file(), &place, &mut notes)?;
-    let split = split_rows(frame.rows(), &frame.targets, &decision, None, options, seed, &place, &mut notes)?;
+    let split = split_rows(frame.rows(), &frame.targets, &decision, None, wanted, &place, &mut notes)?;
     hint_at_leaks(&frame, &decision, &mut notes);
     let codings = fit_columns(&mut frame, &split.train, options, &mut notes)?;
     let place = |row: usize, number: usize| frame.place(row, frame.selection.features[number]);
@@ -92,7 +116,8 @@ fn from_table(table: &dyn Tabular, head: Head, options: &config::Data, seed: u64
     finish(ready, &frame.targets, options, &place)
 }
 
-fn from_images(images: Images, head: Head, options: &config::Data, seed: u64) -> Result<Dataset> {
+fn from_images(images: Images, head: Head, wanted: Wanted<'_>) -> Result<Dataset> {
+    let options = wanted.options;
     let rows = images.rows();
     if let Some(what) = [
         options.target.as_ref().map(|_| "target"),
@@ -118,7 +143,7 @@ fn from_images(images: Images, head: Head, options: &config::Data, seed: u64) ->
     let file = images.place.clone();
     let place = |row: usize, _: usize| format!("{file}: label {row}");
     let decision = target::decide(&images.targets, options.task, &file, &place, &mut notes)?;
-    let split = split_rows(rows, &images.targets, &decision, images.test_from, options, seed, &place, &mut notes)?;
+    let split = split_rows(rows, &images.targets, &decision, images.test_from, wanted, &place, &mut notes)?;
     let coding = fit_image(&images, &split.train, options.standardize);
     let features = Features::U8 {
         columns: images.pixels(),
@@ -185,14 +210,12 @@ fn finish(ready: Ready, targets: &[Column], options: &config::Data, place: targe
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "tables and images share it")]
 fn split_rows(
     rows: usize,
     targets: &[Column],
     decision: &Decision,
     test_from: Option<usize>,
-    options: &config::Data,
-    seed: u64,
+    Wanted { options, seed, fold }: Wanted<'_>,
     place: target::Place<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Split> {
@@ -200,7 +223,15 @@ fn split_rows(
         Task::Regression => None,
         _ => Some(target::encode_classes(&targets[0], &decision.classes, place)?),
     };
-    let split = split::split(rows, options.split, classes.as_deref(), test_from, seed)?;
+    let split = match fold {
+        None => split::split(rows, options.split, classes.as_deref(), test_from, seed)?,
+        Some(fold) => {
+            if let Some(classes) = &classes {
+                check_folds(&decision.classes, &classes[..test_from.unwrap_or(rows)], fold, notes)?;
+            }
+            split::fold(rows, options.split, classes.as_deref(), test_from, fold, seed)?
+        }
+    };
     for (set, name, share) in
         [(&split.validation, "validation", options.split[1]), (&split.test, "test", options.split[2])]
     {
@@ -224,6 +255,27 @@ fn split_rows(
         }
     }
     Ok(split)
+}
+
+/// As scikit-learn's StratifiedKFold: a class with fewer rows than folds is told about, only such classes are refused.
+fn check_folds(names: &[String], classes: &[u32], fold: Fold, notes: &mut Vec<String>) -> Result<()> {
+    let mut counts = vec![0; names.len()];
+    classes.iter().for_each(|&class| counts[class as usize] += 1);
+    let most = counts.iter().copied().max().unwrap_or(0);
+    if most < fold.of {
+        return Err(Error::usage(format!("no class has as many rows as there are folds, {}", fold.of))
+            .at("--folds")
+            .remedy(format!("give at most {most}")));
+    }
+    for (name, count) in names.iter().zip(counts).filter(|(_, count)| *count < fold.of) {
+        notes.push(format!(
+            "class \"{name}\" has {count} row{}, fewer than the {} folds, so some folds test none of it; override with \
+             smaller --folds",
+            if count == 1 { "" } else { "s" },
+            fold.of
+        ));
+    }
+    Ok(())
 }
 
 /// A feature that names the class is often the target under another name.

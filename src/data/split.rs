@@ -8,6 +8,18 @@ use crate::error::{Error, Result};
 
 /// ChaCha8's stream for the split. Other uses of the same seed take other streams, so they stay independent.
 const STREAM: u64 = 1;
+/// The streams for the folds of cross-validation, and for the validation rows within each.
+const FOLDS: u64 = 2;
+const WITHIN_FOLD: u64 = 3;
+
+/// One part of k-fold cross-validation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fold {
+    /// From 0: which part is tested.
+    pub number: usize,
+    /// How many parts there are.
+    pub of: usize,
+}
 
 /// Row numbers, ascending in each set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +66,7 @@ pub(super) fn split(
     let mut sets = if shares[0] == 1.0 {
         [(0..free as u32).collect(), Vec::new(), Vec::new()]
     } else {
-        deal(&groups(free, classes), shares, free, seed)
+        deal(&groups(free, classes), shares, free, generator(seed, STREAM))
     };
     sets[2].extend(free as u32..rows as u32);
     if sets[0].is_empty() {
@@ -64,6 +76,47 @@ pub(super) fn split(
     }
     sets.iter_mut().for_each(|set| set.sort_unstable());
     let [train, validation, test] = sets;
+    Ok(Split { train, validation, test })
+}
+
+/// As [`split`], but the test set is a fold: over all folds of a seed each row is in it once, and for classes each fold
+/// has its share of each. The first two shares are rescaled to the other rows. Rows from `test_from` on are in no set.
+pub(super) fn fold(
+    rows: usize,
+    shares: [f64; 3],
+    classes: Option<&[u32]>,
+    test_from: Option<usize>,
+    Fold { number, of }: Fold,
+    seed: u64,
+) -> Result<Split> {
+    check(shares)?;
+    let rows = test_from.unwrap_or(rows);
+    if of > rows {
+        return Err(Error::usage(format!("{rows} rows cannot be dealt into {of} folds"))
+            .at("--folds")
+            .remedy(format!("give at most {rows}")));
+    }
+    let mut random = generator(seed, FOLDS);
+    let (mut test, mut rest, mut place) = (Vec::new(), Vec::new(), 0);
+    // One class after the other: rows go to the folds in turn, and the next class goes on where the last one ended.
+    for mut group in groups(rows, classes) {
+        shuffle(&mut group, &mut random);
+        let mut others = Vec::new();
+        for row in group {
+            if place % of == number {
+                test.push(row)
+            } else {
+                others.push(row)
+            }
+            place += 1;
+        }
+        others.sort_unstable();
+        rest.push(others);
+    }
+    let (train, validation) = (shares[0] / (shares[0] + shares[1]), shares[1] / (shares[0] + shares[1]));
+    let left = rows - test.len();
+    let [mut train, mut validation, _] = deal(&rest, [train, validation, 0.0], left, generator(seed, WITHIN_FOLD));
+    [&mut train, &mut validation, &mut test].into_iter().for_each(|set| set.sort_unstable());
     Ok(Split { train, validation, test })
 }
 
@@ -79,9 +132,7 @@ fn groups(rows: usize, classes: Option<&[u32]>) -> Vec<Vec<u32>> {
 }
 
 /// Shuffles each group and deals its rows out.
-fn deal(groups: &[Vec<u32>], shares: [f64; 3], rows: usize, seed: u64) -> [Vec<u32>; 3] {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    random.set_stream(STREAM);
+fn deal(groups: &[Vec<u32>], shares: [f64; 3], rows: usize, mut random: ChaCha8Rng) -> [Vec<u32>; 3] {
     let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
     let counts = quotas(&sizes, shares, rows);
     let mut sets = [Vec::new(), Vec::new(), Vec::new()];
@@ -96,6 +147,12 @@ fn deal(groups: &[Vec<u32>], shares: [f64; 3], rows: usize, seed: u64) -> [Vec<u
         }
     }
     sets
+}
+
+fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(stream);
+    random
 }
 
 /// How many rows of each group go into each set: first the whole part of each share, then the largest remainders,
@@ -233,5 +290,41 @@ mod tests {
             assert!(error.starts_with("data.split: ") && error.contains(word) && error.contains("0.15"), "{error}");
         }
         assert!(split(1, [0.2, 0.8, 0.0], None, None, 1).unwrap_err().to_string().contains("none for training"));
+    }
+
+    #[test]
+    fn over_all_folds_every_row_is_tested_once_and_classes_keep_their_shares() {
+        let classes: Vec<u32> = (0..103).map(|row| u32::from(row % 10 < 3) + u32::from(row % 10 == 0)).collect();
+        for classes in [None, Some(&classes[..])] {
+            for of in [2, 5, 10, 103] {
+                let mut tested = Vec::new();
+                for number in 0..of {
+                    let split = fold(103, USUAL, classes, None, Fold { number, of }, 42).unwrap();
+                    assert_eq!(all(&split), (0..103).collect::<Vec<_>>(), "fold {number} of {of}");
+                    assert!((103 / of..=103 / of + 1).contains(&split.test.len()), "fold {number} of {of}");
+                    let share = split.validation.len() as f64 / (split.validation.len() + split.train.len()) as f64;
+                    assert!((share - 0.15 / 0.85).abs() < 0.02, "{share}");
+                    if let Some(classes) = classes.filter(|_| of == 5) {
+                        let of_class = |rows: &[u32]| rows.iter().filter(|&&row| classes[row as usize] == 1).count();
+                        let (own, everywhere) = (of_class(&split.test), of_class(&(0..103).collect::<Vec<_>>()));
+                        assert!((everywhere / 5..=everywhere / 5 + 1).contains(&own), "{own} of {everywhere}");
+                    }
+                    tested.extend(split.test);
+                }
+                tested.sort_unstable();
+                assert_eq!(tested, (0..103).collect::<Vec<_>>(), "{of} folds");
+            }
+        }
+    }
+
+    #[test]
+    fn folds_follow_the_seed_and_leave_a_test_set_of_its_own_alone() {
+        let first = |seed| fold(40, USUAL, None, None, Fold { number: 0, of: 4 }, seed).unwrap();
+        assert_eq!(first(1), first(1));
+        assert_ne!(first(1), first(2));
+        let split = fold(40, USUAL, None, Some(30), Fold { number: 1, of: 3 }, 42).unwrap();
+        assert_eq!(all(&split), (0..30).collect::<Vec<_>>());
+        let error = fold(4, USUAL, None, None, Fold { number: 0, of: 5 }, 42).unwrap_err();
+        assert_eq!(error.to_string(), "--folds: 4 rows cannot be dealt into 5 folds; give at most 4");
     }
 }

@@ -76,6 +76,23 @@ impl Device {
         self.class
     }
 
+    /// Runs no workgroup of a kernel. A software adapter turns a kernel into machine code when it first runs, on a
+    /// thread of its own: so that begins while the next kernel is made and the data are loaded.
+    fn warm_up(&self, prepared: &Prepared) {
+        if self.class == Class::Hardware {
+            return;
+        }
+        let Prepared { kernel, bind_group } = prepared;
+        let mut encoder = self.inner.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(&kernel.pipeline);
+        pass.set_bind_group(0, bind_group, &[]);
+        pass.set_immediates(0, &vec![0; kernel.layout.immediates as usize]);
+        pass.dispatch_workgroups(0, 1, 1);
+        drop(pass);
+        self.queue.submit([encoder.finish()]);
+    }
+
     /// The first error that happened behind a call's back.
     fn failure(&self) -> Result<()> {
         match self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_deref() {
@@ -107,7 +124,11 @@ pub struct GpuExecutor {
     device: Device,
     plan: Arc<Plan>,
     memory: Memory,
+    /// Kernels by their source.
+    kernels: HashMap<String, Arc<Kernel>>,
+    options: Options,
     train: Vec<Prepared>,
+    /// Empty until the first evaluation.
     evaluate: Vec<Prepared>,
     /// What reads are copied to; grows to the largest read.
     staging: Option<wgpu::Buffer>,
@@ -125,31 +146,62 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const WRITE_BYTES: u64 = 16 << 20;
 
 impl GpuExecutor {
-    /// Allocates every tensor and compiles every kernel of the plan.
+    /// Allocates every tensor and compiles every kernel of the training list; those that only evaluation needs are
+    /// compiled when it first runs.
     ///
     /// # Errors
     /// [`Error::Device`] if the device has not got the memory or refuses a kernel.
     pub fn new(device: &Device, plan: Arc<Plan>, options: Options) -> Result<Self> {
         plan.check(device.max_binding())?;
         let memory = Memory::new(&device.inner, &device.queue, &plan)?;
-        let class = options.class.unwrap_or(device.class);
-        let mut kernels = HashMap::new();
-        let mut prepare = |steps: &[Step]| -> Result<Vec<Prepared>> {
-            steps.iter().map(|step| prepare(device, &memory, step, class, options.checked, &mut kernels)).collect()
-        };
-        let (train, evaluate) = (prepare(&plan.train)?, prepare(&plan.evaluate)?);
-        device.failure()?;
         let counts = Counts { allocations: memory.buffers.len() as u64, ..Counts::default() };
-        Ok(GpuExecutor {
+        let mut executor = GpuExecutor {
             device: device.clone(),
-            plan,
+            plan: plan.clone(),
             memory,
-            train,
-            evaluate,
+            kernels: HashMap::new(),
+            options,
+            train: Vec::new(),
+            evaluate: Vec::new(),
             staging: None,
             in_flight: VecDeque::new(),
             counts,
-        })
+        };
+        executor.train = executor.prepare_all(&plan.train)?;
+        Ok(executor)
+    }
+
+    fn prepare_all(&mut self, steps: &[Step]) -> Result<Vec<Prepared>> {
+        let prepared = steps.iter().map(|step| self.prepare(step)).collect::<Result<Vec<Prepared>>>()?;
+        self.device.failure()?;
+        Ok(prepared)
+    }
+
+    /// Compiles what a phase needs and has not got yet.
+    fn make_ready(&mut self, phase: Phase) -> Result<()> {
+        if phase == Phase::Evaluate && self.evaluate.is_empty() {
+            let plan = self.plan.clone();
+            self.evaluate = self.prepare_all(&plan.evaluate)?;
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, step: &Step) -> Result<Prepared> {
+        let device = &self.device;
+        let source = step.op.sources(self.options.class.unwrap_or(device.class)).join("\n");
+        let known = self.kernels.get(&source).cloned();
+        let is_new = known.is_none();
+        let kernel = match known {
+            Some(kernel) => kernel,
+            None => Arc::new(Kernel::compile(&device.inner, step.op.name(), &source, self.options.checked)?),
+        };
+        let bind_group = bind(device, &self.memory, step, &kernel)?;
+        let prepared = Prepared { kernel: kernel.clone(), bind_group };
+        if is_new {
+            self.kernels.insert(source, kernel);
+            self.device.warm_up(&prepared);
+        }
+        Ok(prepared)
     }
 
     fn record(&mut self, pass: &mut wgpu::ComputePass, phase: Phase, steps: Range<usize>, batch: &Batch) -> Result<()> {
@@ -272,23 +324,8 @@ impl GpuExecutor {
     }
 }
 
-fn prepare(
-    device: &Device,
-    memory: &Memory,
-    step: &Step,
-    class: Class,
-    checked: bool,
-    kernels: &mut HashMap<String, Arc<Kernel>>,
-) -> Result<Prepared> {
-    let source = step.op.sources(class).join("\n");
-    let kernel = match kernels.get(&source) {
-        Some(kernel) => kernel.clone(),
-        None => {
-            let kernel = Arc::new(Kernel::compile(&device.inner, step.op.name(), &source, checked)?);
-            kernels.insert(source, kernel.clone());
-            kernel
-        }
-    };
+/// Shows a kernel the step's tensors.
+fn bind(device: &Device, memory: &Memory, step: &Step, kernel: &Kernel) -> Result<wgpu::BindGroup> {
     let arguments = step.op.arguments();
     if arguments.len() != kernel.layout.bindings.len() {
         let (shader, op) = (kernel.layout.bindings.len(), arguments.len());
@@ -300,12 +337,11 @@ fn prepare(
             resource: wgpu::BindingResource::Buffer(memory.binding(argument.binding)),
         })
         .collect();
-    let bind_group = device.inner.create_bind_group(&wgpu::BindGroupDescriptor {
+    Ok(device.inner.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some(&step.label),
         layout: &kernel.group_layout,
         entries: &entries,
-    });
-    Ok(Prepared { kernel, bind_group })
+    }))
 }
 
 impl Executor for GpuExecutor {
@@ -346,6 +382,7 @@ impl Executor for GpuExecutor {
     }
 
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()> {
+        self.make_ready(phase)?;
         let Some(first) = batches.first() else { return Ok(()) };
         // No batch has more rows than the first.
         let flops: Vec<u64> = self.plan.steps(phase).iter().map(|step| step.op.flops(first)).collect();
@@ -361,6 +398,7 @@ impl Executor for GpuExecutor {
     }
 
     fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()> {
+        self.make_ready(phase)?;
         self.submit(phase, step..step + 1, std::slice::from_ref(batch))
     }
 

@@ -107,10 +107,10 @@ macro_rules! activation {
             $derivative
         }
         fn apply<T: $crate::model::real::Real>(values: &mut [T]) {
-            values.iter_mut().for_each(|v| *v = value(*v));
+            $crate::compute::wide(|| values.iter_mut().for_each(|v| *v = value(*v)));
         }
         fn chain<T: $crate::model::real::Real>(gradients: &mut [T], saved: &[T]) {
-            gradients.iter_mut().zip(saved).for_each(|(g, s)| *g = *g * derivative(*s));
+            $crate::compute::wide(|| gradients.iter_mut().zip(saved).for_each(|(g, s)| *g = *g * derivative(*s)));
         }
         const fn functions<T: $crate::model::real::Real>() -> $crate::model::activations::Functions<T> {
             $crate::model::activations::Functions { value, derivative, apply, chain }

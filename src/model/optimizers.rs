@@ -3,6 +3,7 @@
 
 use super::activations::unknown;
 use super::real::{Each, Family, Real};
+use crate::compute::wide;
 use crate::config;
 use crate::error::{Error, Result};
 
@@ -71,9 +72,11 @@ macro_rules! formula {
             let gradients = &gradients[..length];
             let [$($slot),*] = slots else { unreachable!("the plan gives each rule its slots") };
             $(let $slot = &mut $slot[..length];)*
-            for i in 0..length {
-                weights[i] = one(weights[i], gradients[i], $(&mut $slot[i],)* at);
-            }
+            wide(|| {
+                for i in 0..length {
+                    weights[i] = one(weights[i], gradients[i], $(&mut $slot[i],)* at);
+                }
+            });
         }
         Each { f32: update::<f32>, f64: update::<f64>, tracked: update::<super::real::Tracked> }
     }};

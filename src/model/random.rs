@@ -15,6 +15,8 @@ pub enum Stream {
     Synthetic,
     /// How the n-th column is permuted to learn its importance.
     Importance(u32),
+    /// Settings of the n-th trial of a search.
+    Trial(u32),
 }
 
 /// A generator for one purpose of one seed.
@@ -26,6 +28,7 @@ pub fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
         Stream::Shuffle(n) => (2 << 32) | u64::from(n),
         Stream::Synthetic => 3 << 32,
         Stream::Importance(n) => (4 << 32) | u64::from(n),
+        Stream::Trial(n) => (5 << 32) | u64::from(n),
     });
     generator
 }

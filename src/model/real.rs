@@ -11,6 +11,9 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
 
+use crate::compute::product::{Finish, block_rows, product};
+use crate::compute::{Operand, Simd, Strides, Team, wide};
+
 /// Unit roundoff of f32: the relative error of one correctly rounded operation.
 pub const UNIT_ROUNDOFF: f64 = 1.0 / (1u64 << 24) as f64;
 
@@ -38,34 +41,10 @@ pub trait Family {
     type Of<T: Real>: 'static;
 }
 
-/// Strides of a matrix operand, in elements.
-#[derive(Debug, Clone, Copy)]
-pub struct Strides {
-    /// From a row to the next.
-    pub row: usize,
-    /// From a column to the next.
-    pub column: usize,
-}
-
-/// A matrix operand: its elements and how to walk them.
-#[derive(Clone, Copy)]
-pub struct Operand<'a, T> {
-    /// All of them.
-    pub values: &'a [T],
-    /// How to walk them.
-    pub strides: Strides,
-}
-
-impl<'a, T> Operand<'a, T> {
-    /// Row-major with `columns` elements a row.
-    pub fn rows(values: &'a [T], columns: usize) -> Self {
-        Operand { values, strides: Strides { row: columns, column: 1 } }
-    }
-
-    /// The transpose of a row-major matrix with `columns` elements a row.
-    pub fn transposed(values: &'a [T], columns: usize) -> Self {
-        Operand { values, strides: Strides { row: 1, column: columns } }
-    }
+/// A sum of which one term after the other is known.
+pub trait Accumulator<T>: Copy + Default {
+    fn add(&mut self, term: T);
+    fn total(self) -> T;
 }
 
 /// A number that a twin computes with.
@@ -112,10 +91,40 @@ pub trait Real:
     fn at_least(self, threshold: f64) -> Self {
         Self::of(f64::from(u8::from(self.value() >= threshold)))
     }
+    /// A sum on its way.
+    type Sum: Accumulator<Self>;
     /// A sum that adds the terms one after the other or in any other order.
-    fn sum(terms: impl Iterator<Item = Self>) -> Self;
+    fn sum(terms: impl Iterator<Item = Self>) -> Self {
+        let mut sum = Self::Sum::default();
+        terms.for_each(|term| sum.add(term));
+        sum.total()
+    }
+    /// The sum of each column of `rows`, which has as many columns as `sums` has elements.
+    fn column_sums(rows: &[Self], sums: &mut [Self]) {
+        let columns = sums.len();
+        for (column, sum) in sums.iter_mut().enumerate() {
+            *sum = Self::sum(rows.iter().skip(column).step_by(columns).copied());
+        }
+    }
     /// `c = a·b` with `a` [m, k], `b` [k, n] and `c` [m, n] row-major without gaps.
     fn matmul(m: usize, k: usize, n: usize, a: Operand<Self>, b: Operand<Self>, c: &mut [Self]);
+    /// [`Real::matmul`] on a team, `[m, k, n]` being the sizes, and `finish` for each block of rows. `packed` is room
+    /// kept between products.
+    fn product(
+        team: &Team,
+        _packed: &mut Vec<f32>,
+        [m, k, n]: [usize; 3],
+        a: Operand<Self>,
+        b: Operand<Self>,
+        c: &mut [Self],
+        finish: Finish<Self>,
+    ) {
+        blocks(team, [m, k, n], a, b, c, finish);
+    }
+    /// `values` as they are, if this is what numbers of this type are.
+    fn borrow_f32(_values: &[f32]) -> Option<&[Self]> {
+        None
+    }
     /// The member for this type.
     fn pick<F: Family>(each: &Each<F>) -> &F::Of<Self>;
 
@@ -138,8 +147,19 @@ pub trait Real:
 }
 
 macro_rules! impl_real {
-    ($float:ident, $field:ident, $erf:path) => {
+    ($float:ident, $field:ident, $erf:path, { $($own:item)* }) => {
+        impl Accumulator<$float> for $float {
+            fn add(&mut self, term: $float) {
+                *self += term;
+            }
+            fn total(self) -> $float {
+                self
+            }
+        }
+
         impl Real for $float {
+            type Sum = $float;
+            $($own)*
             fn of(value: f64) -> Self {
                 value as $float
             }
@@ -182,8 +202,13 @@ macro_rules! impl_real {
                     self * 0.0
                 })
             }
-            fn sum(terms: impl Iterator<Item = Self>) -> Self {
-                terms.fold(0.0, |sum, term| sum + term)
+            fn column_sums(rows: &[Self], sums: &mut [Self]) {
+                wide(|| {
+                    sums.fill(0.0);
+                    for row in rows.chunks_exact(sums.len()) {
+                        sums.iter_mut().zip(row).for_each(|(sum, term)| *sum += term);
+                    }
+                });
             }
             fn matmul(m: usize, k: usize, n: usize, a: Operand<Self>, b: Operand<Self>, c: &mut [Self]) {
                 let mut c = ArrayViewMut2::from_shape((m, n), c).expect("the product is [m, n] without gaps");
@@ -196,10 +221,40 @@ macro_rules! impl_real {
     };
 }
 
-impl_real!(f32, f32, libm::erff);
-impl_real!(f64, f64, libm::erf);
+impl_real!(f32, f32, libm::erff, {
+    fn product(
+        team: &Team,
+        packed: &mut Vec<f32>,
+        [m, k, n]: [usize; 3],
+        a: Operand<Self>,
+        b: Operand<Self>,
+        c: &mut [Self],
+        finish: Finish<Self>,
+    ) {
+        match Simd::detect() {
+            Some(simd) => product(simd, team, packed, [m, k, n], a, b, c, finish),
+            None => blocks(team, [m, k, n], a, b, c, finish),
+        }
+    }
+    fn borrow_f32(values: &[f32]) -> Option<&[Self]> {
+        // `matrixmultiply` takes no list of rows.
+        Simd::detect().map(|_| values)
+    }
+});
+impl_real!(f64, f64, libm::erf, {});
+
+/// [`Real::matmul`] block by block.
+fn blocks<T: Real>(team: &Team, [m, k, n]: [usize; 3], a: Operand<T>, b: Operand<T>, c: &mut [T], finish: Finish<T>) {
+    let rows = block_rows(m, team.threads());
+    team.chunks([c], (rows * n).max(1), |block, [c]| {
+        let values = &a.values[block * rows * a.strides.row..];
+        T::matmul(c.len() / n, k, n, Operand { values, ..a }, b, c);
+        finish(block * rows, c);
+    });
+}
 
 fn view<T>(operand: Operand<T>, rows: usize, columns: usize) -> ArrayView2<T> {
+    assert!(operand.order.is_none(), "only `product` takes a list of rows");
     let strides = (operand.strides.row, operand.strides.column);
     ArrayView2::from_shape((rows, columns).strides(strides), operand.values).expect("an operand covers its matrix")
 }
@@ -285,7 +340,32 @@ impl AddAssign for Tracked {
     }
 }
 
+/// A sum of [`Tracked`] numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TrackedSum {
+    value: f64,
+    magnitude: f64,
+    error: f64,
+    terms: usize,
+}
+
+impl Accumulator<Tracked> for TrackedSum {
+    fn add(&mut self, term: Tracked) {
+        self.value += term.value;
+        self.magnitude += term.value.abs() + term.error;
+        self.error += term.error;
+        self.terms += 1;
+    }
+    fn total(self) -> Tracked {
+        // Each product and each partial sum may be flushed.
+        let flushed = 2.0 * (self.terms + 1) as f64 * FLUSHED;
+        let error = self.error + Tracked::summation(self.terms) * self.magnitude + flushed;
+        Tracked { value: self.value, error }
+    }
+}
+
 impl Real for Tracked {
+    type Sum = TrackedSum;
     fn of(value: f64) -> Self {
         Tracked { value, error: 0.0 }
     }
@@ -350,17 +430,6 @@ impl Real for Tracked {
         let unsure = self.error > 0.0 && (self.value - threshold).abs() <= self.error;
         let value = f64::from(u8::from(self.value >= threshold));
         Tracked { value, error: if unsure { 1.0 } else { 0.0 } }
-    }
-    fn sum(terms: impl Iterator<Item = Self>) -> Self {
-        let (mut value, mut magnitude, mut error, mut count) = (0.0, 0.0, 0.0, 0);
-        for term in terms {
-            value += term.value;
-            magnitude += term.value.abs() + term.error;
-            error += term.error;
-            count += 1;
-        }
-        // Each product and each partial sum may be flushed.
-        Tracked { value, error: error + Tracked::summation(count) * magnitude + 2.0 * (count + 1) as f64 * FLUSHED }
     }
     fn matmul(m: usize, k: usize, n: usize, a: Operand<Self>, b: Operand<Self>, c: &mut [Self]) {
         let part = |operand: Operand<Self>, rows: usize, columns: usize, of: fn(&Tracked) -> f64| -> Vec<f64> {

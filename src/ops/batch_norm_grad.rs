@@ -61,7 +61,7 @@ impl BatchNormGrad {
             }
         }
         if let (Some(mut dx), Some((edge, _))) = (dx, &self.below) {
-            edge.chain(&mut dx[..count * features], features, cells, batch);
+            edge.chain(&mut dx[..count * features], &cells.read(edge.saved), features, 0, batch);
         }
     }
 }

@@ -4,10 +4,12 @@ use bytemuck::{Pod, Zeroable};
 
 use super::edge::{Drop, drop_source, drop_units, drop_words};
 use super::{
-    Argument, Batch, Cells, Class, Immediates, Input, Op, Region, TensorId, Tile, matmul, pitch4, tiles, twins, wgsl,
+    Argument, Batch, Cells, Class, Immediates, Input, Op, Product, Region, Stored, TensorId, Tile, matmul, pitch4,
+    tiles, twins, wgsl,
 };
+use crate::compute::{Operand, wide};
 use crate::model::activations::{Activation, Saves};
-use crate::model::real::{Operand, Real};
+use crate::model::real::Real;
 
 /// x `[count, features]`, W `[units, features]`, b `[units]`, y `[count, units]`.
 #[derive(Debug, Clone)]
@@ -46,33 +48,43 @@ struct Params {
 
 impl Dense {
     fn twin<T: Real>(&self, cells: &Cells<T>, batch: &Batch) {
-        let (count, features) = (batch.count as usize, self.input.features());
-        let mut y = cells.write(self.output);
-        let y = &mut y[..count * self.units];
+        let (count, features, units) = (batch.count as usize, self.input.features(), self.units);
         let weight = cells.read(self.weight);
+        let bias = self.bias.map(|bias| cells.read(bias));
+        let bias = bias.as_deref();
+        let mut y = cells.write(self.output);
+        let y = &mut y[..count * units];
+        let mut saved = self.saved.map(|saved| cells.write(saved));
+        let add_bias = |z: &mut [T]| {
+            let Some(bias) = bias else { return };
+            wide(|| z.chunks_exact_mut(units).for_each(|row| row.iter_mut().zip(bias).for_each(|(z, b)| *z += *b)));
+        };
+        let activate = |first: usize, y: &mut [T]| {
+            (T::pick(&self.activation.twin).apply)(y);
+            if let Some(drop) = self.drop {
+                drop_units(drop, y, units, first, batch);
+            }
+        };
+        let sizes = [count, features, units];
         self.input.with_rows(cells, batch, |x| {
-            cells.matmul(
-                count,
-                features,
-                self.units,
-                Operand::rows(x, features),
-                Operand::transposed(&weight, features),
-                y,
-            );
+            let weight = Operand::transposed(&weight, features);
+            let Some(z) = &mut saved else {
+                cells.product(sizes, x, weight, y, &|first, block| {
+                    add_bias(block);
+                    activate(first, block);
+                });
+                return;
+            };
+            let z = &mut z[..count * units];
+            cells.product(sizes, x, weight, z, &|_, block| add_bias(block));
+            y.copy_from_slice(z);
+            activate(0, y);
         });
-        if let Some(bias) = self.bias {
-            let bias = cells.read(bias);
-            y.chunks_exact_mut(self.units).for_each(|row| row.iter_mut().zip(bias.iter()).for_each(|(y, b)| *y += *b));
-        }
-        if let Some(saved) = self.saved {
-            cells.write(saved)[..y.len()].copy_from_slice(y);
-        }
-        (T::pick(&self.activation.twin).apply)(y);
-        if let Some(drop) = self.drop {
-            drop_units(drop, y, self.units, batch);
-        }
     }
 }
+
+/// x·Wᵀ.
+const PRODUCT: Product = Product { part: "part", left: Stored::Along, right: Stored::Along };
 
 impl Op for Dense {
     fn name(&self) -> &'static str {
@@ -91,7 +103,7 @@ impl Op for Dense {
         vec![
             wgsl!("ops/dense.wgsl"),
             wgsl!("lib/columns.wgsl"),
-            matmul(class, &["part"]),
+            matmul(class, self.units, self.input.features(), &[PRODUCT]),
             self.input.source(),
             if self.bias.is_some() { wgsl!("lib/bias.wgsl") } else { wgsl!("lib/bias_none.wgsl") },
             if self.saved.is_some() { wgsl!("lib/save_input.wgsl") } else { wgsl!("lib/save_nothing.wgsl") },

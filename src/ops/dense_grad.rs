@@ -5,10 +5,11 @@ use bytemuck::{Pod, Zeroable};
 
 use super::edge::drop_words;
 use super::{
-    Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Region, TensorId, Tile, matmul, pitch4, tiles, twins,
-    wgsl,
+    Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Product, Region, Stored, TensorId, Tile, matmul,
+    pitch4, tiles, twins, wgsl,
 };
-use crate::model::real::{Operand, Real};
+use crate::compute::Operand;
+use crate::model::real::Real;
 
 /// dz `[count, units]`, x `[count, features]`, W and dW `[units, features]`, db `[units]`, dx `[count, features]`.
 /// dW = dzᵀ·x, db = Σ dz, dx = dz·W · f'(below).
@@ -62,22 +63,29 @@ impl DenseGrad {
         let dz = &dz[..count * units];
         self.input.with_rows(cells, batch, |x| {
             let mut dw = cells.write(self.weight_gradient);
-            cells.matmul(units, count, features, Operand::transposed(dz, units), Operand::rows(x, features), &mut dw);
+            cells.product([units, count, features], Operand::transposed(dz, units), x, &mut dw, &|_, _| {});
         });
         if let Some(bias) = self.bias_gradient {
-            for (unit, db) in cells.write(bias).iter_mut().enumerate() {
-                *db = T::sum((0..count).map(|m| dz[m * units + unit]));
-            }
+            T::column_sums(dz, &mut cells.write(bias));
         }
         if let Some(below) = &self.below {
             let mut dx = cells.write(below.gradient);
             let dx = &mut dx[..count * features];
-            let weight = cells.read(below.weight);
-            cells.matmul(count, units, features, Operand::rows(dz, units), Operand::rows(&weight, features), dx);
-            below.edge.chain(dx, features, cells, batch);
+            let (weight, saved) = (cells.read(below.weight), cells.read(below.edge.saved));
+            let saved = &*saved;
+            let (dz, weight) = (Operand::rows(dz, units), Operand::rows(&weight, features));
+            cells.product([count, units, features], dz, weight, dx, &|first, block| {
+                below.edge.chain(block, &saved[first * features..], features, first, batch);
+            });
         }
     }
 }
+
+/// dzᵀ·x.
+const WEIGHTS: Product = Product { part: "weights", left: Stored::Across, right: Stored::Across };
+
+/// dz·W.
+const BELOW: Product = Product { part: "below", left: Stored::Along, right: Stored::Across };
 
 impl Op for DenseGrad {
     fn name(&self) -> &'static str {
@@ -96,6 +104,7 @@ impl Op for DenseGrad {
     }
 
     fn sources(&self, class: Class) -> Vec<String> {
+        let products = |products: &[Product]| matmul(class, self.units, self.input.features(), products);
         let mut sources = vec![wgsl!("ops/dense_grad.wgsl"), wgsl!("lib/columns.wgsl"), self.input.source()];
         sources.push(match self.bias_gradient {
             Some(_) => wgsl!("lib/bias_gradient.wgsl"),
@@ -103,10 +112,10 @@ impl Op for DenseGrad {
         });
         match &self.below {
             Some(below) => {
-                sources.extend([wgsl!("lib/below.wgsl"), matmul(class, &["weights", "below"])]);
+                sources.extend([wgsl!("lib/below.wgsl"), products(&[WEIGHTS, BELOW])]);
                 sources.extend(below.edge.sources());
             }
-            None => sources.extend([wgsl!("lib/below_none.wgsl"), matmul(class, &["weights"])]),
+            None => sources.extend([wgsl!("lib/below_none.wgsl"), products(&[WEIGHTS])]),
         }
         sources
     }

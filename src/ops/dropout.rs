@@ -35,7 +35,7 @@ impl Dropout {
         let length = batch.count as usize * self.features;
         let mut output = cells.write(self.output);
         output[..length].copy_from_slice(&cells.read(self.input)[..length]);
-        drop_units(self.drop, &mut output, self.features, batch);
+        drop_units(self.drop, &mut output[..length], self.features, 0, batch);
     }
 }
 

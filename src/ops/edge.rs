@@ -1,7 +1,7 @@
 //! How the tensor that feeds a layer was made: its activation and its dropout, which the layer's backward pass undoes
 //! in its epilogue. Its shaders are `shaders/lib/below_*.wgsl`. Knows nothing of plans or devices.
 
-use super::{Batch, Cells, TensorId, wgsl};
+use super::{Batch, TensorId, wgsl};
 use crate::model::activations::{Activation, Saves};
 use crate::model::random::counter_based;
 use crate::model::real::Real;
@@ -61,16 +61,23 @@ impl Edge {
         vec![saves, self.activation.wgsl.to_owned(), drop_source(self.drop)]
     }
 
-    /// Turns the gradient of the tensor into the gradient of the sums z below it, in place.
-    pub(super) fn chain<T: Real>(&self, gradients: &mut [T], features: usize, cells: &Cells<T>, batch: &Batch) {
-        let saved = cells.read(self.saved);
+    /// Turns the gradient of the tensor into the gradient of the sums z below it, in place, from row `first` on;
+    /// `saved` starts there too.
+    pub(super) fn chain<T: Real>(
+        &self,
+        gradients: &mut [T],
+        saved: &[T],
+        features: usize,
+        first: usize,
+        batch: &Batch,
+    ) {
         let functions = T::pick(&self.activation.twin);
         let Some(drop) = self.drop else {
             (functions.chain)(gradients, &saved[..gradients.len()]);
             return;
         };
         for (i, g) in gradients.iter_mut().enumerate() {
-            let factor: T = drop.factor(i / features, i % features, batch);
+            let factor: T = drop.factor(first + i / features, i % features, batch);
             let unscale = T::from_f32((1.0 - drop.rate) as f32);
             let at = if self.activation.saves == Saves::Output { saved[i] * unscale } else { saved[i] };
             *g = *g * factor * (functions.derivative)(at);
@@ -87,9 +94,9 @@ pub(super) fn drop_source(drop: Option<Drop>) -> String {
     }
 }
 
-/// Multiplies each unit by 0 or the scale, in place.
-pub(super) fn drop_units<T: Real>(drop: Drop, values: &mut [T], features: usize, batch: &Batch) {
-    for (i, value) in values[..batch.count as usize * features].iter_mut().enumerate() {
-        *value = *value * drop.factor(i / features, i % features, batch);
+/// Multiplies each unit by 0 or the scale, in place; `values` starts with row `first`.
+pub(super) fn drop_units<T: Real>(drop: Drop, values: &mut [T], features: usize, first: usize, batch: &Batch) {
+    for (i, value) in values.iter_mut().enumerate() {
+        *value = *value * drop.factor(first + i / features, i % features, batch);
     }
 }

@@ -2,6 +2,7 @@
 //! Its shaders are `shaders/lib/input_*.wgsl`. Knows nothing of plans or devices.
 
 use super::{Argument, Batch, Cells, Storage, TensorId, pitch4, wgsl};
+use crate::compute::{Operand, wide};
 use crate::model::real::Real;
 
 /// How the resident data set stores a feature.
@@ -78,16 +79,23 @@ impl Input {
         }
     }
 
-    /// Calls `f` with the batch's rows, `[count, features]` without gaps, gathered first where they lie apart.
-    pub(super) fn with_rows<T: Real, R>(&self, cells: &Cells<T>, batch: &Batch, f: impl FnOnce(&[T]) -> R) -> R {
+    /// Calls `f` with the batch's rows, `[count, features]`, gathered first where they cannot be read where they lie.
+    pub(super) fn with_rows<T: Real, R>(&self, cells: &Cells<T>, batch: &Batch, f: impl FnOnce(Operand<T>) -> R) -> R {
         let length = batch.count as usize * self.features();
         match *self {
-            Input::Batch { tensor, .. } => f(&cells.read(tensor)[..length]),
+            Input::Batch { tensor, features } => f(Operand::rows(&cells.read(tensor)[..length], features)),
             Input::Resident { data, order, features, encoding } => {
-                let mut rows = cells.scratch(length);
                 let order = cells.integers(order);
-                gather(&cells.storage(data), &order[batch.first as usize..], features, encoding, &mut rows);
-                f(&rows)
+                let order = &order[batch.first as usize..][..batch.count as usize];
+                let data = cells.storage(data);
+                if let Storage::F32(values) = &*data
+                    && let Some(values) = T::borrow_f32(values)
+                {
+                    return f(Operand::listed(values, features, order));
+                }
+                let mut rows = cells.scratch(length);
+                gather(&data, order, features, encoding, &mut rows);
+                f(Operand::rows(&rows, features))
             }
         }
     }
@@ -104,9 +112,11 @@ pub(super) fn gather<T: Real>(data: &Storage<T>, order: &[u32], features: usize,
             }
             (Storage::U8(bytes), Encoding::U8 { scale, shift }) => {
                 let (scale, shift) = (T::from_f32(scale), T::from_f32(shift));
-                for (x, &byte) in target.iter_mut().zip(&bytes[source]) {
-                    *x = T::from_f32(f32::from(byte)) * scale + shift;
-                }
+                wide(|| {
+                    for (x, &byte) in target.iter_mut().zip(&bytes[source]) {
+                        *x = T::from_f32(f32::from(byte)) * scale + shift;
+                    }
+                });
             }
             _ => unreachable!("the plan's check matches a data set's storage with its encoding"),
         }

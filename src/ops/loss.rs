@@ -137,16 +137,14 @@ impl Loss {
     }
 
     /// The network's answer before the loss, by output.
-    fn activated<'a, T: Real>(&self, z: &'a [T]) -> Box<dyn Fn(usize) -> T + 'a> {
-        match self.output {
-            Output::Pointwise(row) => {
-                let value = T::pick(&row.twin).value;
-                Box::new(move |j| value(z[j]))
-            }
-            Output::Softmax => {
-                let (greatest, sum) = softmax_parts(z);
-                Box::new(move |j| (z[j] - greatest).exp() / sum)
-            }
+    fn activated<T: Real>(&self, z: &[T]) -> impl Fn(usize) -> T {
+        let (value, (greatest, sum)) = match self.output {
+            Output::Pointwise(row) => (Some(T::pick(&row.twin).value), (T::zero(), T::one())),
+            Output::Softmax => (None, softmax_parts(z)),
+        };
+        move |j| match value {
+            Some(value) => value(z[j]),
+            None => (z[j] - greatest).exp() / sum,
         }
     }
 
@@ -173,9 +171,11 @@ fn softmax_parts<T: Real>(z: &[T]) -> (T, T) {
 }
 
 fn cross_entropy<T: Real>(z: &[T], class: usize, weight: T, predict: bool, out: &mut [T]) -> T {
-    let (greatest, sum) = softmax_parts(z);
-    for (j, (out, &z)) in out.iter_mut().zip(z).enumerate() {
-        let p = (z - greatest).exp() / sum;
+    let greatest = z.iter().copied().fold(z[0], T::maximum);
+    out.iter_mut().zip(z).for_each(|(out, &z)| *out = (z - greatest).exp());
+    let sum = T::sum(out.iter().copied());
+    for (j, out) in out.iter_mut().enumerate() {
+        let p = *out / sum;
         let t = T::of(f64::from(u8::from(j == class)));
         *out = if predict { p } else { (p - t) * weight };
     }

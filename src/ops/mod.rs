@@ -212,16 +212,58 @@ macro_rules! wgsl {
 }
 use wgsl;
 
-/// The matrix products of a kernel for a class of device, after the constants of the tile they share. The functions of
-/// each product start with its part's name.
-fn matmul(class: Class, parts: &[&str]) -> String {
-    let (tile, product) = match class {
-        Class::Software => (wgsl!("lib/tile_registers.wgsl"), wgsl!("lib/matmul_registers.wgsl")),
-        Class::SoftwareLanes => (wgsl!("lib/tile_registers.wgsl"), wgsl!("lib/matmul_lanes.wgsl")),
-        Class::Hardware => (wgsl!("lib/tile_shared.wgsl"), wgsl!("lib/matmul_shared.wgsl")),
+/// How a kernel finds one operand of a product in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// Neighbours are summed over: the operand's lines are rows (or columns) of the product.
+    Along,
+    /// Neighbours are rows (or columns) of the product: the operand's lines are depths.
+    Across,
+}
+
+/// One matrix product of a kernel, whose functions' names start with `part`.
+#[derive(Debug, Clone, Copy)]
+struct Product {
+    part: &'static str,
+    left: Stored,
+    right: Stored,
+}
+
+impl Product {
+    /// The files that compute it on a class of device.
+    fn sources(&self, class: Class) -> Vec<String> {
+        let lanes = class == Class::SoftwareLanes;
+        let left = match (self.left, lanes) {
+            (Stored::Along, false) => wgsl!("lib/left_along.wgsl"),
+            (Stored::Across, false) => wgsl!("lib/left_across.wgsl"),
+            (Stored::Along, true) => wgsl!("lib/lanes_left_along.wgsl"),
+            (Stored::Across, true) => wgsl!("lib/lanes_left_across.wgsl"),
+        };
+        let right = match (self.right, lanes) {
+            (Stored::Along, false) => wgsl!("lib/right_along.wgsl"),
+            (Stored::Across, false) => wgsl!("lib/right_across.wgsl"),
+            (Stored::Along, true) => wgsl!("lib/lanes_right_along.wgsl"),
+            (Stored::Across, true) => wgsl!("lib/lanes_right_across.wgsl"),
+        };
+        let product = match class {
+            Class::Software => wgsl!("lib/matmul_registers.wgsl"),
+            Class::SoftwareLanes => wgsl!("lib/matmul_lanes.wgsl"),
+            Class::Hardware => wgsl!("lib/matmul_shared.wgsl"),
+        };
+        [left, right, product].map(|source| source.replace("part_", &format!("{}_", self.part))).into()
+    }
+}
+
+/// The matrix products of a kernel for a class of device, after the constants of the tile they share. On a GPU the tile
+/// is chosen by the narrower side of the weights: a wide tile needs enough of them to keep the GPU's processors busy.
+fn matmul(class: Class, units: usize, features: usize, products: &[Product]) -> String {
+    let tile = match (class, units.min(features)) {
+        (Class::Software | Class::SoftwareLanes, _) => wgsl!("lib/tile_registers.wgsl"),
+        (Class::Hardware, 1024..) => wgsl!("lib/tile_shared_128.wgsl"),
+        (Class::Hardware, 256..) => wgsl!("lib/tile_shared_64.wgsl"),
+        (Class::Hardware, _) => wgsl!("lib/tile_shared.wgsl"),
     };
-    let products = parts.iter().map(|part| product.replace("part_", &format!("{part}_")));
-    std::iter::once(tile).chain(products).collect()
+    std::iter::once(tile).chain(products.iter().flat_map(|product| product.sources(class))).collect()
 }
 
 /// Tiles that cover a matrix.

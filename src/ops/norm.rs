@@ -7,7 +7,7 @@ use super::update::{Parameter, Penalty};
 use super::{
     Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, twins, wgsl,
 };
-use crate::model::real::Real;
+use crate::model::real::{Accumulator, Real};
 
 /// Workgroups, and so partial sums, of one `norm`.
 pub const PARTIALS: usize = 64;
@@ -44,19 +44,26 @@ struct Params {
 
 impl Norm {
     fn twin<T: Real>(&self, cells: &Cells<T>, _: &Batch) {
-        let mut squares: Vec<Vec<T>> = vec![Vec::new(); PARTIALS];
+        let mut sums = [T::Sum::default(); PARTIALS];
         for parameter in &self.parameters {
             let (weights, gradients) = (cells.read(parameter.weight), cells.read(parameter.gradient));
-            for (i, (&w, &g)) in weights.iter().zip(gradients.iter()).enumerate() {
-                let (row, column) = (i / parameter.columns, i % parameter.columns);
-                let place4 = parameter.offset4 as usize + row * pitch4(parameter.columns) as usize + column / 4;
-                let g = self.penalty.add(g, w, parameter.is_matrix);
-                squares[place4 / THREADS % PARTIALS].push(g * g);
+            let (columns, row4) = (parameter.columns, pitch4(parameter.columns) as usize);
+            let rows = weights.chunks_exact(columns).zip(gradients.chunks_exact(columns));
+            for (row, (weights, gradients)) in rows.enumerate() {
+                let fours = weights.chunks(4).zip(gradients.chunks(4));
+                for (column4, (weights, gradients)) in fours.enumerate() {
+                    let place4 = parameter.offset4 as usize + row * row4 + column4;
+                    let sum = &mut sums[place4 / THREADS % PARTIALS];
+                    for (&w, &g) in weights.iter().zip(gradients) {
+                        let g = self.penalty.add(g, w, parameter.is_matrix);
+                        sum.add(g * g);
+                    }
+                }
             }
         }
         let mut partials = cells.write(self.partials);
-        for (partial, squares) in partials[self.offset..].iter_mut().zip(squares) {
-            *partial = T::sum(squares.into_iter());
+        for (partial, sum) in partials[self.offset..].iter_mut().zip(sums) {
+            *partial = sum.total();
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::cell::{Ref, RefCell, RefMut};
 
-use rayon::prelude::*;
-
 use super::TensorId;
-use crate::model::real::{Operand, Real};
+use crate::compute::product::Finish;
+use crate::compute::{Operand, Team};
+use crate::model::real::Real;
 
 /// One tensor's elements.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,37 +25,26 @@ pub struct Cells<T> {
     cells: Vec<RefCell<Storage<T>>>,
     /// Room for a twin's intermediate values, kept between steps.
     scratch: RefCell<Vec<T>>,
-    /// Threads for large products.
-    pool: rayon::ThreadPool,
-}
-
-/// Multiplications from which on a product is worth more than one thread: about 50 µs of work.
-const PARALLEL: usize = 1 << 21;
-
-/// Rows of a product that one thread takes at a time: an eighth, and not so few that packing the right operand again
-/// for each block costs more than it brings. It depends on the shape alone, and so do the bits of the result.
-fn block_rows(rows: usize) -> usize {
-    (rows / 8).next_multiple_of(8).max(32)
+    /// Room for a product's right operand, kept between steps.
+    packed: RefCell<Vec<f32>>,
+    team: Team,
 }
 
 impl<T: Real> Cells<T> {
-    /// Cells with these contents; the pool's threads share large products.
-    pub fn new(tensors: Vec<Storage<T>>, pool: rayon::ThreadPool) -> Self {
-        Cells { cells: tensors.into_iter().map(RefCell::new).collect(), scratch: RefCell::default(), pool }
+    /// Cells with these contents; the team's threads share large products.
+    pub fn new(tensors: Vec<Storage<T>>, team: Team) -> Self {
+        let cells = tensors.into_iter().map(RefCell::new).collect();
+        Cells { cells, scratch: RefCell::default(), packed: RefCell::default(), team }
     }
 
-    /// [`Real::matmul`] on as many threads as there are.
-    pub fn matmul(&self, m: usize, k: usize, n: usize, a: Operand<T>, b: Operand<T>, c: &mut [T]) {
-        if m * k * n < PARALLEL {
-            return T::matmul(m, k, n, a, b, c);
-        }
-        let rows = block_rows(m);
-        self.pool.install(|| {
-            c.par_chunks_mut(rows * n).enumerate().for_each(|(block, c)| {
-                let values = &a.values[block * rows * a.strides.row..];
-                T::matmul(c.len() / n, k, n, Operand { values, ..a }, b, c);
-            });
-        });
+    /// The threads that twins share.
+    pub fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// [`Real::product`] on the team.
+    pub fn product(&self, sizes: [usize; 3], a: Operand<T>, b: Operand<T>, c: &mut [T], finish: Finish<T>) {
+        T::product(&self.team, &mut self.packed.borrow_mut(), sizes, a, b, c, finish);
     }
 
     /// What a tensor holds.

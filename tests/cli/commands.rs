@@ -27,7 +27,11 @@ fn images(place: &Place, folder: &str, gzipped: bool) {
 #[test]
 fn every_help_begins_with_examples_and_fits_eighty_columns() {
     let place = Place::new("help");
-    for command in ["", "train", "predict", "eval", "export", "verify", "plan", "devices", "doctor", "bench"] {
+    let commands = [
+        "", "train", "predict", "eval", "export", "verify", "plan", "lr-find", "cv", "search", "devices", "doctor",
+        "bench",
+    ];
+    for command in commands {
         for flag in ["--help", "-h"] {
             let said = place.good(&format!("{command} {flag}"));
             assert!(said.out.starts_with("Examples:\n  wgrad"), "{command}: {}", said.out);

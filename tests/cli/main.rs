@@ -4,12 +4,15 @@
 mod place;
 
 mod commands;
+mod cv;
 mod doctor;
 mod finished;
 mod flags;
+mod lr_find;
 mod mistakes;
 mod output;
 mod run_folder;
+mod search;
 mod tables;
 
 use std::io::Write;

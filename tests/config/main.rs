@@ -124,8 +124,8 @@ fn a_set_reaches_layers_by_either_spelling_and_default_layers_too() {
     let config = load(None, &sets(&["model.layers[1].units=9"])).expect("the default layers").config;
     let units: Vec<_> = config.model.layers.iter().map(|layer| layer.units).collect();
     assert_eq!(units, [Some(128), Some(9), None]);
-    let config = load(None, &sets(&["search.\"train.epochs\"=[1, 2]"])).expect("a quoted key").config;
-    assert!(config.search.contains_key("train.epochs"));
+    let config = load(None, &sets(&["search.\"train.batch_size\"={ choice = [1, 2] }"])).expect("a quoted key").config;
+    assert!(config.search.contains_key("train.batch_size"));
 }
 
 #[test]
@@ -348,4 +348,29 @@ fn no_damage_to_a_set_panics_or_is_called_a_defect_of_the_program() {
         }
     }
     assert!(refused > 1000, "{refused}");
+}
+
+#[test]
+fn the_ranges_of_a_search_are_read_in_their_order_and_a_trial_has_their_values() {
+    use wgrad::config::Range;
+    let text = "[loss]\nname = \"huber\"\n[early_stopping]\nmetric = \"validation_rmse\"\n[search]\n\
+                \"train.batch_size\" = { int = [16, 32] }\n\"optimizer.learning_rate\" = { log = [1e-4, 1] }\n\
+                \"loss.delta\" = { uniform = [0.5, 2] }\n\"model.layers[0].activation\" = { choice = [\"relu\", \"tanh\"] }\n";
+    let config = loaded("ranges", text, &[]).config;
+    let ranges = config.search_ranges().expect("they are good");
+    let expected = [
+        ("train.batch_size", Range::Int([16, 32])),
+        ("optimizer.learning_rate", Range::Log([1e-4, 1.0])),
+        ("loss.delta", Range::Uniform([0.5, 2.0])),
+        ("model.layers[0].activation", Range::Choice(vec!["relu".into(), "tanh".into()])),
+    ];
+    assert_eq!(ranges, expected.map(|(key, range)| (key.to_owned(), range)));
+    let values = [("train.batch_size", 20.into()), ("model.layers[0].activation", "tanh".into())];
+    let trial = config.with_values(&values.map(|(key, value): (&str, toml::Value)| (key.to_owned(), value)));
+    let mut wanted = config.clone();
+    (wanted.train.batch_size, wanted.search) = (20, toml::Table::new());
+    wanted.model.layers[0].activation = Some("tanh".into());
+    assert_eq!(trial, Ok(wanted));
+    // What was written is read back.
+    assert_eq!(Config::from_toml(&config.to_toml()), Ok(config));
 }

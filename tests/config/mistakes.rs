@@ -353,3 +353,38 @@ fn a_bad_set_is_an_error_of_usage_at_its_flag() {
         ],
     );
 }
+
+#[test]
+fn ranges_of_a_search_are_held_to_the_keys_that_they_are_for() {
+    let search = |line: &str| format!("[search]\n{line}");
+    let forms = "{ log = [a, b] }, { uniform = [a, b] }, { int = [a, b] } or { choice = [a, b, c] }";
+    let example = "for example \"optimizer.learning_rate\" = { log = [1e-4, 1e-1] }";
+    let cases = [
+        ("\"train.batch_size\" = [1, 2]", format!("2:1: search.\"train.batch_size\" must be {forms}, not [1, 2]; {example}")),
+        ("\"train.batch_size\" = { lag = 3 }", format!("2:1: search.\"train.batch_size\" must be {forms}, not a table; {example}")),
+        ("\"train.batch_size\" = { int = [1, 2], choice = [1] }", format!("2:1: search.\"train.batch_size\" must be {forms}, not a table; {example}")),
+        ("optimizer.learning_rate = { log = [1e-4, 1e-1] }", format!("2:1: search.optimizer must be {forms}, not a table; write the whole key in quotes: \"optimizer.learning_rate\"")),
+        ("\"optimizer.learning_rate\" = { log = [0.1, 0.01] }", "2:31: search.\"optimizer.learning_rate\".log must be two numbers above 0, the smaller one first, not [0.1, 0.01]; write [smallest, largest]".into()),
+        ("\"optimizer.learning_rate\" = { log = [0, 0.01] }", "2:31: search.\"optimizer.learning_rate\".log must be two numbers above 0, the smaller one first, not [0, 0.01]; write [smallest, largest]".into()),
+        ("\"optimizer.learning_rate\" = { log = [1e-3] }", "2:31: search.\"optimizer.learning_rate\".log must be two numbers above 0, the smaller one first, not [0.001]; write [smallest, largest]".into()),
+        ("\"regularization.l1\" = { uniform = [0, inf] }", "2:25: search.\"regularization.l1\".uniform must be two numbers, the smaller one first, not [0, inf]; write [smallest, largest]".into()),
+        ("\"train.batch_size\" = { int = [16, 32.5] }", "2:24: search.\"train.batch_size\".int must be two whole numbers, the smaller one first, not [16, 32.5]; write [smallest, largest]".into()),
+        ("\"train.batch_size\" = { choice = [] }", "2:24: search.\"train.batch_size\".choice must be a list of at least one value, not []; write for example choice = [32, 64, 128]".into()),
+        // Each value is held to its own key, and a mistake stands where the value does.
+        ("\"train.batch_size\" = { choice = [16, 0] }", "2:38: train.batch_size must be a whole number of at least 1, not 0; the default is 64".into()),
+        ("\"train.batch_size\" = { uniform = [16, 32] }", "2:35: train.batch_size must be a whole number of at least 1, not 16.0; the default is 64".into()),
+        ("\"optimizer.learning_rat\" = { log = [1, 2] }", "2:37: unknown key `learning_rat` in [optimizer]; did you mean `learning_rate`?".into()),
+        ("\"model.layers[9].units\" = { int = [1, 2] }", "2:36: model.layers has 3 elements, so there is no model.layers[9]; the last is model.layers[2]".into()),
+        ("\"model.layers\" = { choice = [[{ type = \"dense\" }], [{ type = \"danse\" }]] }", "2:52: model.layers[0] has an unknown `type`: the text \"danse\"; did you mean \"dense\"?".into()),
+        // What trials may not differ in.
+        ("\"seed\" = { int = [1, 9] }", "2:1: seed is no single key that could be searched; name one such as \"optimizer.learning_rate\" or \"model.layers[0].units\"".into()),
+        ("\"data.standardize\" = { choice = [true, false] }", "2:1: data.standardize cannot be searched: trials are compared on the same data by the same measure; remove it".into()),
+        ("\"train.epochs\" = { int = [1, 9] }", "2:1: train.epochs cannot be searched: the rungs of the search decide how many epochs a trial gets; remove it".into()),
+        ("\"loss.delta\" = { uniform = [1, 9] }", "2:1: loss.delta cannot be searched by validation_loss, which it changes the meaning of; set early_stopping.metric to another, such as \"validation_rmse\" or \"validation_f1\"".into()),
+        ("\"model.layers[0].units\" = { int = [1, 9] }\n\"model.layers\" = { choice = [[{ type = \"dense\" }]] }", "3:1: model.layers and model.layers[0].units cannot both be searched: one lies within the other; remove one of them".into()),
+    ];
+    let cases: Vec<(String, String)> =
+        cases.into_iter().map(|(line, expected)| (search(line), format!("run.toml:{expected}"))).collect();
+    let borrowed: Vec<(&str, &str)> = cases.iter().map(|(text, expected)| (text.as_str(), expected.as_str())).collect();
+    each_is_refused("search", &borrowed);
+}

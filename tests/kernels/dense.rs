@@ -91,6 +91,13 @@ fn every_shape(device: &Device) -> Result<(), Failed> {
             let layer = Layer { units, rows, bias: i % 3 > 0, saves: false, activation: &IDENTITY, drop: None };
             layer.step(&mut bench, input, weight, batch);
         }
+        // Wide layers, which have larger tiles on a GPU.
+        for (count, features, units) in [(67, 257, 260), (3, 1030, 1027)] {
+            let (input, batch) = input(&mut bench, Kind::Batch, count, count, features);
+            let weight = weight(&mut bench, units, features);
+            let layer = Layer { units, rows: count, bias: true, saves: false, activation: &IDENTITY, drop: None };
+            layer.step(&mut bench, input, weight, batch);
+        }
         // Deep enough for every iteration of the inner loops.
         let (input, batch) = input(&mut bench, Kind::Batch, 20, 20, 4096);
         let weight = weight(&mut bench, 36, 4096);

@@ -80,6 +80,9 @@ fn every_shape(device: &Device) -> Result<(), Failed> {
             Layer { rows, count, features, units, bias: i % 3 > 0, below }.step(&mut bench, Kind::Batch);
         }
         let below = Some((&IDENTITY, None));
+        // Wide layers, which have larger tiles on a GPU.
+        Layer { rows: 67, count: 67, features: 257, units: 260, bias: true, below }.step(&mut bench, Kind::Batch);
+        Layer { rows: 3, count: 3, features: 1030, units: 1027, bias: true, below }.step(&mut bench, Kind::Batch);
         // A long sum over rows, and one over units.
         Layer { rows: 4096, count: 4096, features: 5, units: 3, bias: true, below }.step(&mut bench, Kind::Batch);
         Layer { rows: 3, count: 3, features: 5, units: 4096, bias: true, below }.step(&mut bench, Kind::Batch);

@@ -29,6 +29,11 @@ pub fn variants() -> Vec<Box<dyn Op>> {
             }
         }
     }
+    // Wide layers have larger tiles on a GPU.
+    for width in [256, 1024] {
+        let input = Input::Batch { tensor: TensorId(0), features: width };
+        all.extend(dense_of(width, input, true, None).into_iter().chain(dense_grad_of(width, input, true, None)));
+    }
     all.extend(losses());
     all.extend(updates());
     all.extend(batch_norms());
@@ -51,6 +56,10 @@ fn inputs() -> [Input; 3] {
 }
 
 fn dense(input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
+    dense_of(3, input, bias, drop)
+}
+
+fn dense_of(units: usize, input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
     let mut all: Vec<Box<dyn Op>> = Vec::new();
     for activation in ACTIVATIONS.iter().copied() {
         // Evaluation saves nothing, whatever the derivative needs.
@@ -61,7 +70,7 @@ fn dense(input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
                 bias: bias.then_some(TensorId(3)),
                 output: TensorId(4),
                 saved: (saves && needs_input(activation)).then_some(TensorId(5)),
-                units: 3,
+                units,
                 activation,
                 drop,
             }));
@@ -71,13 +80,17 @@ fn dense(input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
 }
 
 fn dense_grad(input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
+    dense_grad_of(3, input, bias, drop)
+}
+
+fn dense_grad_of(units: usize, input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
     let op = DenseGrad {
         input,
         gradient: TensorId(2),
         weight_gradient: TensorId(3),
         bias_gradient: bias.then_some(TensorId(4)),
         below: None,
-        units: 3,
+        units,
     };
     let below = |activation| Below {
         weight: TensorId(5),

@@ -16,6 +16,7 @@ mod diverging;
 mod finished;
 mod large;
 mod random_layers;
+mod range_test;
 mod resume;
 mod sizes;
 
@@ -79,6 +80,7 @@ fn main() {
         diverging::EACH,
         finished::EACH,
         random_layers::EACH,
+        range_test::EACH,
         resume::EACH,
     ]
     .concat();

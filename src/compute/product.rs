@@ -1,0 +1,237 @@
+//! A product of two f32 matrices in tiles: the right operand is packed once into panels that all threads share, the
+//! left one is read where it lies, and what follows a product (a bias, an activation) is done block by block while the
+//! block is in the cache. Knows no layer.
+
+use std::ops::Range;
+
+use super::simd::{COLUMNS, LANES, ROWS, Simd, wide};
+use super::team::Team;
+
+/// Strides of a matrix operand, in elements.
+#[derive(Debug, Clone, Copy)]
+pub struct Strides {
+    pub row: usize,
+    pub column: usize,
+}
+
+/// A matrix operand: its elements and how to walk them.
+#[derive(Clone, Copy)]
+pub struct Operand<'a, T> {
+    pub values: &'a [T],
+    pub strides: Strides,
+    /// Which row of `values` each row is; without it each is its own.
+    pub order: Option<&'a [u32]>,
+}
+
+impl<'a, T> Operand<'a, T> {
+    /// Row-major with `columns` elements a row.
+    pub fn rows(values: &'a [T], columns: usize) -> Self {
+        Operand { values, strides: Strides { row: columns, column: 1 }, order: None }
+    }
+
+    /// Some rows of a row-major matrix, in this order.
+    pub fn listed(values: &'a [T], columns: usize, order: &'a [u32]) -> Self {
+        Operand { order: Some(order), ..Operand::rows(values, columns) }
+    }
+
+    /// The transpose of a row-major matrix with `columns` elements a row.
+    pub fn transposed(values: &'a [T], columns: usize) -> Self {
+        Operand { values, strides: Strides { row: 1, column: columns }, order: None }
+    }
+
+    /// Where row `row` starts.
+    fn start(&self, row: usize) -> usize {
+        self.order.map_or(row, |order| order[row] as usize) * self.strides.row
+    }
+}
+
+/// Multiplications from which on a product is worth more than one thread: about 10 µs of work.
+const PARALLEL: usize = 1 << 19;
+
+/// Most rows of the right operand in one pass: a panel of so many stays in the first-level cache.
+const DEPTH: usize = 176;
+
+/// Most rows of one block, which read the panels together from an outer cache.
+const MOST_ROWS: usize = 128;
+
+/// Columns of a product from which on its left operand is worth packing too.
+const PACKED_COLUMNS: usize = 256;
+
+/// What follows a product, for a block of whole rows: its first row's number and its elements.
+pub type Finish<'a, T> = &'a (dyn Fn(usize, &mut [T]) + Sync);
+
+/// `c = a·b` with `a` [m, k], `b` [k, n] and `c` [m, n] row-major without gaps, then `finish` for each block of rows.
+/// The bits of the result do not depend on the team: each element is summed in passes over k that depend on k alone.
+///
+/// `packed` is room that the caller keeps between products.
+#[allow(clippy::too_many_arguments, reason = "a matrix product has three sizes and three matrices")]
+pub fn product(
+    simd: Simd,
+    team: &Team,
+    packed: &mut Vec<f32>,
+    [m, k, n]: [usize; 3],
+    a: Operand<f32>,
+    b: Operand<f32>,
+    c: &mut [f32],
+    finish: Finish<f32>,
+) {
+    assert!(c.len() == m * n, "the product is [m, n] without gaps");
+    if m == 0 || n == 0 {
+        return;
+    }
+    let panel = k * COLUMNS;
+    let length = n.div_ceil(COLUMNS) * panel;
+    if packed.len() < length {
+        packed.resize(length, 0.0);
+    }
+    let packed = &mut packed[..length];
+    let parallel = team.threads() > 1 && m * k * n >= PARALLEL;
+    let pack = |j: usize, panel: &mut [f32]| pack(simd, k, n.min((j + 1) * COLUMNS) - j * COLUMNS, j, b, panel);
+    if !parallel {
+        packed.chunks_mut(panel.max(1)).enumerate().for_each(|(j, panel)| pack(j, panel));
+        for (i, c) in c.chunks_mut(MOST_ROWS * n).enumerate() {
+            block(simd, k, n, a, packed, i * MOST_ROWS, c);
+            finish(i * MOST_ROWS, c);
+        }
+        return;
+    }
+    team.chunks([&mut *packed], panel, |j, [panel]| pack(j, panel));
+    let packed = &*packed;
+    let rows = block_rows(m, team.threads());
+    team.chunks([c], rows * n, |i, [c]| {
+        block(simd, k, n, a, packed, i * rows, c);
+        finish(i * rows, c);
+    });
+}
+
+/// Rows of a block: two blocks a thread, so that one that started late does less.
+pub fn block_rows(m: usize, threads: usize) -> usize {
+    m.div_ceil(2 * threads).next_multiple_of(ROWS).clamp(2 * ROWS, MOST_ROWS)
+}
+
+/// Columns `j·COLUMNS ..+ columns` of `b` as k rows of [`COLUMNS`], the last ones zero where `b` has fewer.
+fn pack(simd: Simd, k: usize, columns: usize, j: usize, b: Operand<f32>, panel: &mut [f32]) {
+    let first = j * COLUMNS * b.strides.column;
+    if columns < COLUMNS {
+        panel.fill(0.0);
+    }
+    if b.strides.column == 1 {
+        wide(|| {
+            for (p, row) in panel.chunks_exact_mut(COLUMNS).enumerate() {
+                let from = &b.values[b.start(p) + first..][..columns];
+                match <&[f32; COLUMNS]>::try_from(from) {
+                    // Vectors of a length known to the compiler are cheaper than a call that copies.
+                    Ok(from) => row.chunks_exact_mut(LANES).zip(from.as_chunks::<LANES>().0).for_each(|(to, from)| {
+                        to.copy_from_slice(from);
+                    }),
+                    Err(_) => row[..columns].copy_from_slice(from),
+                }
+            }
+        });
+        return;
+    }
+    let (whole_columns, whole_k) =
+        if b.strides.row == 1 && b.order.is_none() { (columns & !7, k & !7) } else { (0, 0) };
+    for j in (0..whole_columns).step_by(8) {
+        for p in (0..whole_k).step_by(8) {
+            let rows = std::array::from_fn(|i| first + (j + i) * b.strides.column + p);
+            simd.transpose(b.values, &rows, &mut panel[p * COLUMNS + j..], COLUMNS);
+        }
+    }
+    for p in 0..k {
+        let done = if p < whole_k { whole_columns } else { 0 };
+        for j in done..columns {
+            panel[p * COLUMNS + j] = b.values[b.start(p) + first + j * b.strides.column];
+        }
+    }
+}
+
+/// Rows `first ..` of the product, as many as `c` has.
+fn block(simd: Simd, k: usize, n: usize, a: Operand<f32>, packed: &[f32], first: usize, c: &mut [f32]) {
+    let passes = k.div_ceil(DEPTH);
+    if passes == 0 {
+        c.fill(0.0);
+    }
+    let mut right = Right { simd, packed, n, k, depth: 0..0 };
+    for pass in 0..passes {
+        // Passes start at multiples of 8, so that all blocks to transpose are whole.
+        let start = |pass: usize| if pass == passes { k } else { (k * pass / passes) & !7 };
+        right.depth = start(pass)..start(pass + 1);
+        if n < PACKED_COLUMNS {
+            let start = right.depth.start * a.strides.column;
+            let left = |row: usize| a.start(first + row) + start;
+            right.multiply(a.values, left, a.strides.column, c);
+        } else {
+            right.multiply_packed(a, first, c);
+        }
+    }
+}
+
+/// The right operand in panels, and the part of k that a pass is about.
+struct Right<'a> {
+    simd: Simd,
+    packed: &'a [f32],
+    n: usize,
+    k: usize,
+    depth: Range<usize>,
+}
+
+impl Right<'_> {
+    /// As [`Right::multiply`], with the left operand packed first: what a tile reads then lies together, whatever the
+    /// strides. Rows a power of two apart would all fall into the same few places of the first-level cache.
+    fn multiply_packed(&self, a: Operand<f32>, first: usize, c: &mut [f32]) {
+        let (rows, depth) = (c.len() / self.n, self.depth.len());
+        let mut packed = [0.0; MOST_ROWS * DEPTH];
+        for (tile, packed) in packed.chunks_exact_mut(depth * ROWS).take(rows.div_ceil(ROWS)).enumerate() {
+            let starts: [usize; ROWS] = std::array::from_fn(|r| a.start(first + (tile * ROWS + r).min(rows - 1)));
+            let is_transpose = a.strides.row == 1 && a.order.is_none() && (tile + 1) * ROWS <= rows;
+            if is_transpose {
+                for (p, to) in packed.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
+                    let from = &a.values[starts[0] + (self.depth.start + p) * a.strides.column..];
+                    *to = *from.first_chunk().expect("an operand covers its matrix");
+                }
+                continue;
+            }
+            let whole = if a.strides.column == 1 { depth & !7 } else { 0 };
+            for p in (0..whole).step_by(8) {
+                let rows = starts.map(|start| start + self.depth.start + p);
+                self.simd.transpose(a.values, &rows, &mut packed[p * ROWS..], ROWS);
+            }
+            for p in whole..depth {
+                let at = (self.depth.start + p) * a.strides.column;
+                let to = &mut packed[p * ROWS..][..ROWS];
+                to.iter_mut().zip(starts).for_each(|(to, start)| *to = a.values[start + at]);
+            }
+        }
+        self.multiply(&packed, |row| row / ROWS * depth * ROWS + row % ROWS, ROWS, c);
+    }
+
+    /// Adds this pass to `c`, or starts it with the first one. Element (i, p) of the left operand is
+    /// `left[start(i) + p·step]`.
+    fn multiply(&self, left: &[f32], start: impl Fn(usize) -> usize, step: usize, c: &mut [f32]) {
+        let (n, rows, adds) = (self.n, c.len() / self.n, self.depth.start > 0);
+        for (j, panel) in self.packed.chunks_exact(self.k * COLUMNS).enumerate() {
+            let right = &panel[self.depth.start * COLUMNS..self.depth.end * COLUMNS];
+            let columns = COLUMNS.min(n - j * COLUMNS);
+            let padded = columns.next_multiple_of(LANES);
+            for i in (0..rows).step_by(ROWS) {
+                let starts = std::array::from_fn(|r| start((i + r).min(rows - 1)));
+                let c = &mut c[i * n + j * COLUMNS..];
+                if i + ROWS <= rows && columns == padded {
+                    self.simd.tile(left, &starts, step, right, c, n, padded, adds);
+                    continue;
+                }
+                let mut tile = [0.0; ROWS * COLUMNS];
+                self.simd.tile(left, &starts, step, right, &mut tile, COLUMNS, padded, false);
+                for r in 0..ROWS.min(rows - i) {
+                    let (c, tile) = (&mut c[r * n..][..columns], &tile[r * COLUMNS..][..columns]);
+                    if adds {
+                        c.iter_mut().zip(tile).for_each(|(c, t)| *c += t);
+                    } else {
+                        c.copy_from_slice(tile);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What is written for an instruction set: the inner loop of a matrix product, the transposition of a block, and a way
+//! to compile a plain loop for wider vectors. All functions here are safe to call; the `unsafe` inside is for
+//! intrinsics on pointers, whose ranges are asserted before.
+
+/// Rows and columns of one tile of a product.
+pub const ROWS: usize = 8;
+pub const COLUMNS: usize = 48;
+/// A tile may be narrower, in steps of this.
+pub const LANES: usize = 16;
+
+/// An instruction set that this file knows and this processor has: only [`Simd::available`] makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Simd(Set);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Set {
+    /// AVX2 with fused multiply-add: 8 lanes, 16 registers.
+    Avx2,
+    /// AVX-512: 16 lanes, 32 registers.
+    Avx512,
+}
+
+impl Simd {
+    /// All that this processor has, the widest last.
+    pub fn available() -> impl Iterator<Item = Simd> {
+        [Set::Avx2, Set::Avx512].into_iter().filter(|set| set.is_available()).map(Simd)
+    }
+
+    /// The widest; `None` on other processors, which compute products with `matrixmultiply`.
+    pub fn detect() -> Option<Simd> {
+        Simd::available().last()
+    }
+
+    /// One tile of `c = a·b`, or of `c += a·b` if it `adds`. Each element is a chain of fused multiply-adds in the
+    /// order of k, whatever the instruction set and wherever in a tile the element lies.
+    ///
+    /// Element (i, p) of `a` is `left[rows[i] + p·step]`; `right` holds k rows of [`COLUMNS`]; row i of `c` starts at
+    /// `i·pitch`, and `columns` elements of it are written.
+    ///
+    /// # Panics
+    /// If a slice is too short.
+    #[allow(clippy::too_many_arguments, reason = "the operands of one instruction sequence")]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+    #[inline]
+    pub fn tile(
+        self,
+        left: &[f32],
+        rows: &[usize; ROWS],
+        step: usize,
+        right: &[f32],
+        c: &mut [f32],
+        pitch: usize,
+        columns: usize,
+        adds: bool,
+    ) {
+        let k = right.len() / COLUMNS;
+        assert!(columns.is_multiple_of(LANES) && (LANES..=COLUMNS).contains(&columns), "a tile has whole vectors");
+        assert!(k > 0 && right.len() == k * COLUMNS, "the right operand has whole rows");
+        let reach = (k - 1) * step;
+        assert!(rows.iter().all(|row| row + reach < left.len()), "the left operand covers its tile");
+        assert!((ROWS - 1) * pitch + columns <= c.len(), "the product covers its tile");
+        // SAFETY: the processor has the instruction set, and the assertions above are what the functions ask for.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            let (right, c) = (right.as_ptr(), c.as_mut_ptr());
+            let left = rows.map(|row| left.as_ptr().add(row));
+            match (self.0, columns / LANES) {
+                (Set::Avx2, _) => x86::tile_avx2(k, left, step, right, c, pitch, columns, adds),
+                (Set::Avx512, 1) => x86::tile_avx512::<1>(k, left, step, right, c, pitch, adds),
+                (Set::Avx512, 2) => x86::tile_avx512::<2>(k, left, step, right, c, pitch, adds),
+                (Set::Avx512, _) => x86::tile_avx512::<3>(k, left, step, right, c, pitch, adds),
+            }
+        }
+    }
+
+    /// Transposes 8 × 8 elements: `to[j·pitch + i] = from[rows[i] + j]`.
+    ///
+    /// # Panics
+    /// If a slice is too short.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+    pub fn transpose(self, from: &[f32], rows: &[usize; 8], to: &mut [f32], pitch: usize) {
+        assert!(rows.iter().all(|row| row + 8 <= from.len()) && 7 * pitch + 8 <= to.len(), "a block is 8 × 8");
+        // SAFETY: the processor has AVX, and 8 rows of 8 elements lie in both slices.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            x86::transpose(rows.map(|row| from.as_ptr().add(row)), to.as_mut_ptr(), pitch);
+        }
+    }
+}
+
+impl Set {
+    #[cfg(target_arch = "x86_64")]
+    fn is_available(self) -> bool {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        match self {
+            Set::Avx2 => avx2,
+            Set::Avx512 => avx2 && is_x86_feature_detected!("avx512f"),
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_available(self) -> bool {
+        false
+    }
+}
+
+/// Calls `f` compiled for vectors as wide as the processor has, up to 8 lanes. The results are those of `f()`: nothing
+/// is contracted or reordered.
+#[inline(always)]
+pub fn wide<R>(f: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        return unsafe { x86::wide(f) };
+    }
+    f()
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{COLUMNS, ROWS};
+    use std::arch::x86_64::*;
+
+    #[target_feature(enable = "avx2")]
+    pub fn wide<R>(f: impl FnOnce() -> R) -> R {
+        f()
+    }
+
+    /// `VECTORS` vectors of 16 lanes a row: with three, 24 sums, 3 of `right` and one of `left` in 28 of 32 registers.
+    ///
+    /// # Safety
+    /// `left[i]` must be valid for reads at `0, step, …, (k − 1)·step`, `right` for `k·COLUMNS` reads, `c` for reads
+    /// and writes of `16·VECTORS` elements at each of `i·pitch`.
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn tile_avx512<const VECTORS: usize>(
+        k: usize,
+        left: [*const f32; ROWS],
+        step: usize,
+        right: *const f32,
+        c: *mut f32,
+        pitch: usize,
+        adds: bool,
+    ) {
+        for i in 0..ROWS {
+            for v in 0..VECTORS {
+                // Where the sums go will be in the cache when they are there.
+                _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(i * pitch + 16 * v).cast());
+            }
+        }
+        let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
+        let (mut at, mut right) = (0, right);
+        for _ in 0..k {
+            let mut b = [_mm512_setzero_ps(); VECTORS];
+            for (v, b) in b.iter_mut().enumerate() {
+                // SAFETY: column 16·v of row p.
+                *b = unsafe { _mm512_loadu_ps(right.add(16 * v)) };
+            }
+            for (sums, left) in sums.iter_mut().zip(left) {
+                // SAFETY: `at` is p·step.
+                let a = _mm512_set1_ps(unsafe { *left.add(at) });
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    *sum = _mm512_fmadd_ps(a, b, *sum);
+                }
+            }
+            at += step;
+            right = right.wrapping_add(COLUMNS);
+        }
+        for (i, sums) in sums.into_iter().enumerate() {
+            for (v, sum) in sums.into_iter().enumerate() {
+                // SAFETY: column 16·v of row i of `c`.
+                unsafe {
+                    let to = c.add(i * pitch + 16 * v);
+                    let sum = if adds { _mm512_add_ps(_mm512_loadu_ps(to), sum) } else { sum };
+                    _mm512_storeu_ps(to, sum);
+                }
+            }
+        }
+    }
+
+    /// Parts of 4 × 16 one after the other: 8 sums, 2 of `right` and one of `left` in 11 of 16 registers.
+    ///
+    /// # Safety
+    /// As [`tile_avx512`], with `columns`, a multiple of 16, in place of `16·VECTORS`.
+    #[target_feature(enable = "avx2,fma")]
+    #[allow(clippy::too_many_arguments, reason = "the operands of one instruction sequence")]
+    pub unsafe fn tile_avx2(
+        k: usize,
+        left: [*const f32; ROWS],
+        step: usize,
+        right: *const f32,
+        c: *mut f32,
+        pitch: usize,
+        columns: usize,
+        adds: bool,
+    ) {
+        for first_column in (0..columns).step_by(16) {
+            for first_row in (0..ROWS).step_by(4) {
+                let mut sums = [[_mm256_setzero_ps(); 2]; 4];
+                let left: [*const f32; 4] = std::array::from_fn(|i| left[first_row + i]);
+                let (mut at, mut right) = (0, right.wrapping_add(first_column));
+                for _ in 0..k {
+                    // SAFETY: columns `first_column ..+ 16` of row p.
+                    let b = unsafe { [_mm256_loadu_ps(right), _mm256_loadu_ps(right.add(8))] };
+                    for (sums, left) in sums.iter_mut().zip(left) {
+                        // SAFETY: `at` is p·step.
+                        let a = _mm256_set1_ps(unsafe { *left.add(at) });
+                        sums[0] = _mm256_fmadd_ps(a, b[0], sums[0]);
+                        sums[1] = _mm256_fmadd_ps(a, b[1], sums[1]);
+                    }
+                    at += step;
+                    right = right.wrapping_add(COLUMNS);
+                }
+                for (i, sums) in sums.into_iter().enumerate() {
+                    for (v, sum) in sums.into_iter().enumerate() {
+                        // SAFETY: within row `first_row + i` of `c`.
+                        unsafe {
+                            let to = c.add((first_row + i) * pitch + first_column + 8 * v);
+                            let sum = if adds { _mm256_add_ps(_mm256_loadu_ps(to), sum) } else { sum };
+                            _mm256_storeu_ps(to, sum);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// Each of `rows` must be valid for 8 reads, `to` for 8 writes at each of 8 multiples of `pitch`.
+    #[target_feature(enable = "avx")]
+    pub unsafe fn transpose(rows: [*const f32; 8], to: *mut f32, pitch: usize) {
+        // SAFETY: 8 elements of each row.
+        let r = rows.map(|row| unsafe { _mm256_loadu_ps(row) });
+        // Pairs, then fours, then eights of rows change places.
+        let pairs: [__m256; 8] = [
+            _mm256_unpacklo_ps(r[0], r[1]),
+            _mm256_unpackhi_ps(r[0], r[1]),
+            _mm256_unpacklo_ps(r[2], r[3]),
+            _mm256_unpackhi_ps(r[2], r[3]),
+            _mm256_unpacklo_ps(r[4], r[5]),
+            _mm256_unpackhi_ps(r[4], r[5]),
+            _mm256_unpacklo_ps(r[6], r[7]),
+            _mm256_unpackhi_ps(r[6], r[7]),
+        ];
+        let fours: [__m256; 8] = [
+            _mm256_shuffle_ps::<0x44>(pairs[0], pairs[2]),
+            _mm256_shuffle_ps::<0xee>(pairs[0], pairs[2]),
+            _mm256_shuffle_ps::<0x44>(pairs[1], pairs[3]),
+            _mm256_shuffle_ps::<0xee>(pairs[1], pairs[3]),
+            _mm256_shuffle_ps::<0x44>(pairs[4], pairs[6]),
+            _mm256_shuffle_ps::<0xee>(pairs[4], pairs[6]),
+            _mm256_shuffle_ps::<0x44>(pairs[5], pairs[7]),
+            _mm256_shuffle_ps::<0xee>(pairs[5], pairs[7]),
+        ];
+        for i in 0..4 {
+            let low = _mm256_permute2f128_ps::<0x20>(fours[i], fours[i + 4]);
+            let high = _mm256_permute2f128_ps::<0x31>(fours[i], fours[i + 4]);
+            // SAFETY: rows i and i + 4 of `to`.
+            unsafe {
+                _mm256_storeu_ps(to.add(i * pitch), low);
+                _mm256_storeu_ps(to.add((i + 4) * pitch), high);
+            }
+        }
+    }
+}

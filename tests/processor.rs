@@ -1,0 +1,220 @@
+//! Products on the CPU: every instruction set this processor has, all kinds of operands and shapes, against the bounds
+//! that verification holds devices to; and the same bits on any number of threads.
+
+use wgrad::bench::{Subject, first_batch};
+use wgrad::compute::product::product;
+use wgrad::compute::{Operand, Simd, Team};
+use wgrad::cpu::CpuExecutor;
+use wgrad::model::real::{Real, Tracked};
+use wgrad::plan::{Executor, Phase, Role};
+use wgrad::train::setup::{self, RowWeights};
+
+/// Numbers in (-0.5, 0.5).
+fn numbers(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+        (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// How the operands of a product lie in memory: those of the forward pass, of the weights' and the input's gradients.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Forward,
+    ForwardListed,
+    Weights,
+    WeightsListed,
+    Input,
+}
+
+const FORMS: [Form; 5] = [Form::Forward, Form::ForwardListed, Form::Weights, Form::WeightsListed, Form::Input];
+
+/// A product's operands in f32 and a plain copy of each, row-major.
+struct Case {
+    sizes: [usize; 3],
+    form: Form,
+    a: Vec<f32>,
+    b: Vec<f32>,
+    order: Vec<u32>,
+}
+
+impl Case {
+    fn new(sizes: [usize; 3], form: Form) -> Self {
+        let [m, k, n] = sizes;
+        // Twice as many rows as are listed.
+        let listed = if matches!(form, Form::WeightsListed) { k } else { m };
+        let order = (0..listed).map(|i| ((i * 7 + 3) % (2 * listed)) as u32).collect();
+        Case { sizes, form, a: numbers(2 * m * k, 1), b: numbers(2 * k * n, 2), order }
+    }
+
+    fn operands(&self) -> (Operand<'_, f32>, Operand<'_, f32>) {
+        let [m, k, n] = self.sizes;
+        let (a, b) = (&self.a[..m * k], &self.b[..k * n]);
+        match self.form {
+            Form::Forward => (Operand::rows(a, k), Operand::transposed(b, k)),
+            Form::ForwardListed => (Operand::listed(&self.a, k, &self.order), Operand::transposed(b, k)),
+            Form::Weights => (Operand::transposed(a, m), Operand::rows(b, n)),
+            Form::WeightsListed => (Operand::transposed(a, m), Operand::listed(&self.b, n, &self.order)),
+            Form::Input => (Operand::rows(a, k), Operand::rows(b, n)),
+        }
+    }
+
+    /// The product with bounds of its errors.
+    fn bounded(&self) -> Vec<Tracked> {
+        let [m, k, n] = self.sizes;
+        let (a, b) = self.operands();
+        let plain = |operand: Operand<f32>, rows: usize, columns: usize| -> Vec<Tracked> {
+            let at = |row: usize, column: usize| {
+                let row = operand.order.map_or(row, |order| order[row] as usize);
+                operand.values[row * operand.strides.row + column * operand.strides.column]
+            };
+            (0..rows * columns).map(|i| Tracked::from_f32(at(i / columns, i % columns))).collect()
+        };
+        let (a, b) = (plain(a, m, k), plain(b, k, n));
+        let mut c = vec![Tracked::zero(); m * n];
+        Tracked::matmul(m, k, n, Operand::rows(&a, k), Operand::rows(&b, n), &mut c);
+        c
+    }
+
+    /// The product on a poisoned destination, between canaries.
+    fn run(&self, simd: Simd, team: &Team) -> Vec<f32> {
+        let [m, _, n] = self.sizes;
+        let (a, b) = self.operands();
+        const CANARY: f32 = 12345.0;
+        let mut c = vec![CANARY; m * n + 128];
+        c[64..64 + m * n].fill(f32::NAN);
+        let mut packed = vec![f32::NAN; 5];
+        product(simd, team, &mut packed, self.sizes, a, b, &mut c[64..64 + m * n], &|_, _| {});
+        assert!(c[..64].iter().chain(&c[64 + m * n..]).all(|&c| c == CANARY), "written beyond {:?}", self.sizes);
+        c[64..64 + m * n].to_vec()
+    }
+}
+
+/// Elements outside their bounds.
+fn outside(c: &[f32], bounded: &[Tracked]) -> usize {
+    assert_eq!(c.len(), bounded.len());
+    c.iter().zip(bounded).filter(|(c, b)| !((f64::from(**c) - b.value).abs() <= b.error)).count()
+}
+
+const SIZES: [[usize; 3]; 22] = [
+    [1, 1, 1],
+    [2, 3, 1],
+    [7, 8, 15],
+    [8, 7, 16],
+    [9, 9, 17],
+    [8, 16, 31],
+    [8, 16, 32],
+    [5, 33, 47],
+    [16, 17, 48],
+    [17, 64, 49],
+    [64, 175, 10],
+    [64, 176, 64],
+    [65, 177, 63],
+    [15, 353, 97],
+    [3, 784, 128],
+    [127, 20, 255],
+    [128, 31, 256],
+    [129, 200, 257],
+    [130, 3, 400],
+    [257, 90, 96],
+    [300, 64, 300],
+    [33, 1025, 270],
+];
+
+#[test]
+fn products_of_all_shapes_are_within_the_bounds_of_verification() {
+    let team = Team::new(3).unwrap();
+    let (mut products, mut sets) = (0, 0);
+    for simd in Simd::available() {
+        sets += 1;
+        for sizes in SIZES {
+            for form in FORMS {
+                let case = Case::new(sizes, form);
+                let c = case.run(simd, &team);
+                assert_eq!(outside(&c, &case.bounded()), 0, "{simd:?} {sizes:?} {form:?}");
+                products += 1;
+            }
+        }
+    }
+    assert_eq!(products, sets * SIZES.len() * FORMS.len());
+}
+
+#[test]
+fn a_product_that_misses_one_term_or_one_element_is_outside_its_bounds() {
+    let Some(simd) = Simd::detect() else { return };
+    let team = Team::new(1).unwrap();
+    let case = Case::new([65, 177, 63], Form::Forward);
+    let bounded = case.bounded();
+    let mut c = case.run(simd, &team);
+    c[777] += case.a[12 * 177] * case.b[21 * 177];
+    assert_eq!(outside(&c, &bounded), 1);
+    c[778] = f32::NAN;
+    assert_eq!(outside(&c, &bounded), 2);
+    let mut other = Case::new([65, 177, 63], Form::Forward);
+    other.b[62 * 177 + 176] += 0.25;
+    // One weight, one column of the product.
+    assert_eq!(outside(&other.run(simd, &team), &bounded), 65);
+}
+
+#[test]
+fn a_product_has_the_same_bits_on_any_number_of_threads_and_finishes_each_row_once() {
+    for simd in Simd::available() {
+        for sizes in [[64, 784, 128], [257, 300, 257], [1000, 176, 48]] {
+            for form in FORMS {
+                let case = Case::new(sizes, form);
+                let one = case.run(simd, &Team::new(1).unwrap());
+                for threads in [2, 3, 8] {
+                    let team = Team::new(threads).unwrap();
+                    let many = case.run(simd, &team);
+                    assert!(one.iter().zip(&many).all(|(a, b)| a.to_bits() == b.to_bits()), "{threads} {sizes:?}");
+                    let [m, _, n] = sizes;
+                    let (a, b) = case.operands();
+                    let mut c = vec![0.0; m * n];
+                    product(simd, &team, &mut Vec::new(), sizes, a, b, &mut c, &|first, block| {
+                        let rows = block.chunks_exact_mut(n).enumerate();
+                        rows.for_each(|(i, row)| row.iter_mut().for_each(|c| *c += (first + i) as f32));
+                    });
+                    let right = c.iter().zip(&one).enumerate().all(|(i, (c, o))| *c == o + (i / n) as f32);
+                    assert!(right, "{threads} {sizes:?} {form:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn large_products_give_every_one_of_sixteen_threads_a_block() {
+    for m in [256, 1024, 4096] {
+        let rows = wgrad::compute::product::block_rows(m, 16);
+        assert!(m.div_ceil(rows) >= 16, "{m} rows in blocks of {rows}");
+    }
+}
+
+/// The bits of all parameters and slots after some steps.
+fn trained(layers: &str, batch_size: usize, threads: usize) -> Vec<u32> {
+    let subject = Subject::parse(layers, batch_size, 3).unwrap();
+    let data = subject.data().unwrap();
+    let plan = subject.plan(&data, 1 << 30).unwrap();
+    let mut executor = CpuExecutor::<f32>::new(plan.clone(), threads).unwrap();
+    let config = subject.config();
+    setup::load_data(&mut executor, &data, &RowWeights::new(&config, &data).unwrap()).unwrap();
+    let start = setup::start_weights(&plan, &config).unwrap();
+    setup::write_weights(&mut executor, &start).unwrap();
+    executor.run(Phase::Train, &[first_batch(&subject, &data); 5]).unwrap();
+    let kept = |role| matches!(role, Role::Parameter | Role::Slot(_));
+    let ids: Vec<_> = plan.ids().filter(|&id| kept(plan.tensor(id).role)).collect();
+    ids.into_iter().flat_map(|id| executor.read(id, 0..plan.tensor(id).rows).unwrap()).map(f32::to_bits).collect()
+}
+
+#[test]
+fn training_gives_the_same_bits_on_any_number_of_threads_and_every_time() {
+    for (layers, batch) in [("784-128-64-10", 64), ("300-400-50-7", 137), ("2-4-2", 4)] {
+        let one = trained(layers, batch, 1);
+        assert!(one.len() > 20);
+        for threads in [1, 2, 8] {
+            assert!(trained(layers, batch, threads) == one, "{layers} on {threads} threads");
+        }
+    }
+}
