@@ -43,7 +43,9 @@ pub trait Family {
 
 /// A sum of which one term after the other is known.
 pub trait Accumulator<T>: Copy + Default {
+    /// Adds one term.
     fn add(&mut self, term: T);
+    /// The sum so far.
     fn total(self) -> T;
 }
 

@@ -60,7 +60,9 @@ fn value(metric: &str, epoch: &Epoch) -> Option<f64> {
 /// How good the weights are that a training would keep: the metric of early stopping on the validation rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Objective {
+    /// A column of history.csv.
     pub metric: &'static str,
+    /// Of the metric.
     pub higher_is_better: bool,
 }
 
