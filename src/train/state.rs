@@ -20,7 +20,7 @@ pub struct State {
     pub start_loss: Option<f64>,
     /// Weights and running statistics, in the order of [`Plan::model_tensors`].
     pub weights: Vec<Vec<f32>>,
-    /// The optimizer's slots, in the order of [`slots`].
+    /// The optimizer's slots, one after the other in the order of the plan's parameters.
     pub slots: Vec<Vec<f32>>,
     /// The best epoch by early stopping, with its weights.
     pub best: Option<(usize, Vec<Vec<f32>>)>,
