@@ -20,25 +20,36 @@ use crate::{layers, plan};
 pub struct Subject {
     /// Features, hidden units, classes.
     pub layers: Vec<usize>,
+    /// Rows of a step.
     pub batch_size: usize,
+    /// Of weights and data.
     pub seed: u64,
 }
 
 /// What was measured on one device: one line of `wgrad bench --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Measurement {
+    /// `cpu` or `gpu`.
     pub device: String,
+    /// Its name.
     pub adapter: String,
+    /// Their sizes, such as `784-128-64-10`.
     pub layers: String,
+    /// Rows of a step.
     pub batch_size: usize,
     /// From opening the device to the first step's loss on the host.
     pub startup_ms: f64,
     /// Median of the repeats.
     pub ms_per_step: f64,
+    /// Rows that one second trains.
     pub samples_per_second: f64,
+    /// 10⁹ multiplications and additions a second, of the matrix products.
     pub gflops: f64,
+    /// Of the training list.
     pub dispatches_per_step: usize,
+    /// Command buffers handed to the device.
     pub submits_per_step: f64,
+    /// What the plan allocates.
     pub device_bytes: u64,
     /// One step checked against the reference, after timing; without it the key is left out too.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +90,7 @@ impl Subject {
         }
     }
 
+    /// Its sizes, such as `784-128-64-10`.
     pub fn name(&self) -> String {
         self.layers.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
     }
@@ -166,9 +178,11 @@ pub fn measure(
 /// One step of the training list in a profile.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProfileRow {
+    /// Its label in the plan.
     pub step: String,
     /// Wall clock of one dispatch with nothing else on the device, launch included.
     pub ms: f64,
+    /// 10⁹ multiplications and additions a second.
     pub gflops: f64,
     /// Of the sum over all steps.
     pub share: f64,

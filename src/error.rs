@@ -52,6 +52,7 @@ pub enum Error {
     Verification(Fault),
 }
 
+/// A result whose error is an [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! constructors {

@@ -8,15 +8,22 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::config::Config;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ops::{Access, Argument, Batch, Region, TensorId};
-use crate::plan::{Executor, Phase, Reference, Role, Values};
+use crate::plan::{Executor, Phase, Plan, Reference, Role, Values};
+use crate::train::inference;
+use crate::train::setup::{self, RowWeights};
 
 /// One tensor that one step wrote.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
+    /// `train` or `evaluate`.
     pub phase: &'static str,
+    /// Its label in the plan.
     pub step: String,
+    /// Its name.
     pub tensor: String,
     /// Rows of the batch.
     pub rows: u32,
@@ -24,17 +31,24 @@ pub struct Comparison {
     pub compared: usize,
     /// The largest |device − reference| and the largest share of its bound that an error took up.
     pub largest_error: f64,
+    /// 1 would be the bound itself.
     pub share_of_bound: f64,
+    /// If anything was outside its bound.
     pub failure: Option<Failure>,
 }
 
 /// The number that is furthest outside its bound.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Failure {
+    /// Of the tensor.
     pub row: usize,
+    /// Of the tensor.
     pub column: usize,
+    /// What the device wrote.
     pub device: f64,
+    /// What the reference computed.
     pub reference: f64,
+    /// How far apart they may be.
     pub bound: f64,
     /// Numbers of this tensor outside their bounds.
     pub count: usize,
@@ -43,6 +57,7 @@ pub struct Failure {
 /// Everything that was compared.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
+    /// In the order of steps.
     pub comparisons: Vec<Comparison>,
     /// Tensors past whose end something was written.
     pub overwritten: Vec<String>,
@@ -54,6 +69,7 @@ impl Report {
         self.comparisons.iter().map(|c| c.compared).sum()
     }
 
+    /// Comparisons with a number outside its bound.
     pub fn failures(&self) -> impl Iterator<Item = &Comparison> {
         self.comparisons.iter().filter(|c| c.failure.is_some())
     }
@@ -87,6 +103,51 @@ impl Report {
             .at(device)
             .remedy("train with --device cpu, and report this with `wgrad devices`"))
     }
+}
+
+/// The batches that a network is verified on: the first of the training rows, and the last where that is another one,
+/// which may be short.
+///
+/// # Errors
+/// Class weights that do not fit the data.
+pub fn batches(plan: &Plan, config: &Config, data: &Dataset) -> Result<Vec<Batch>> {
+    let (rows, size) = (data.split.train.len(), plan.batch_size);
+    let last = rows.saturating_sub(1) / size * size;
+    let starts = if last == 0 { vec![0] } else { vec![0, last] };
+    let weights = RowWeights::new(config, data)?;
+    let order = setup::order(data);
+    // Of a data set that is streamed, the first window is on the device.
+    let held = if plan.is_resident { rows } else { rows.min(plan.data_rows()) };
+    let batch = |(counter, first): (usize, usize)| {
+        let count = size.min(rows - first);
+        let first = first.min(held - count);
+        Batch {
+            learning_rate: config.optimizer.learning_rate as f32,
+            counter: counter as u32,
+            ..inference::batch(data, &weights, &order, first..first + count)
+        }
+    };
+    Ok(starts.into_iter().enumerate().map(batch).collect())
+}
+
+/// Puts a network's data and start weights on both executors and verifies it there.
+///
+/// # Errors
+/// [`Error::Device`] if the device fails, [`Error::Output`] for bad start weights.
+pub fn network(
+    device: &mut dyn Executor,
+    reference: &mut dyn Reference,
+    config: &Config,
+    data: &Dataset,
+    batches: &[Batch],
+) -> Result<Report> {
+    let weights = RowWeights::new(config, data)?;
+    let start = setup::start_weights(device.plan(), config)?;
+    setup::load_data(device, data, &weights)?;
+    setup::load_data(reference, data, &weights)?;
+    setup::write_weights(device, &start)?;
+    setup::write_weights(reference, &start)?;
+    verify(device, reference, batches)
 }
 
 /// Runs every step of both lists for each batch on both executors, which hold the same data and weights.

@@ -16,7 +16,8 @@ fn main() -> ExitCode {
     arguments.test_threads = arguments.test_threads.or(Some(1));
     let no_browser = browser().is_none().then(|| "there is no Chromium".to_owned());
     let no_tensorboard = python("import tensorboard.backend.event_processing.event_accumulator").err();
-    let in_browser: [(&str, fn() -> Result<(), Failed>); 5] = [
+    type Test = fn() -> Result<(), Failed>;
+    let in_browser: [(&str, Test); 5] = [
         ("browser::digits_show_curves_confusions_and_mistakes_as_images", digits),
         ("browser::a_regression_shows_residuals_and_importance", regression),
         ("browser::a_tiny_hostile_table_of_one_epoch_is_shown", tiny),

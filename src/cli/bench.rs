@@ -4,15 +4,14 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
-use super::device::{self, Chosen};
 use super::flags::{Shared, count};
 use super::print::Printer;
 use crate::bench::{self, Measurement, Subject};
 use crate::cpu::CpuExecutor;
+use crate::device::{self, Chosen};
 use crate::error::Result;
 use crate::gpu;
 use crate::model::real::Tracked;
-use crate::plan::Executor;
 use crate::train::setup::{self, RowWeights};
 use crate::verify;
 
@@ -134,13 +133,8 @@ pub(super) fn time(
     if check {
         let config = subject.config();
         let mut reference = CpuExecutor::<Tracked>::new(plan.clone(), 1)?;
-        let start = setup::start_weights(&plan, &config)?;
-        for each in [executor.as_mut(), &mut reference as &mut dyn Executor] {
-            setup::load_data(each, &data, &RowWeights::new(&config, &data)?)?;
-            setup::write_weights(each, &start)?;
-        }
-        let batch = bench::first_batch(subject, &data);
-        let report = verify::verify(executor.as_mut(), &mut reference, &[batch])?;
+        let batches = [bench::first_batch(subject, &data)];
+        let report = verify::network(executor.as_mut(), &mut reference, &config, &data, &batches)?;
         measurement.verified = Some(report.passed());
         report.verdict(&chosen.info().adapter)?;
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::device;
 use super::flags::Shared;
 use crate::data::Dataset;
+use crate::device;
 use crate::error::Result;
 use crate::plan::{DeviceInfo, Executor};
 use crate::trained::TrainedModel;

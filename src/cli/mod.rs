@@ -3,7 +3,6 @@
 mod bench;
 mod chart;
 mod cv;
-mod device;
 mod devices;
 mod doctor;
 mod eval;

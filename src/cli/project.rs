@@ -3,20 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::device::{self, Chosen};
 use super::flags::{Overrides, RunFlags, Shared};
 use super::print::Printer;
-use crate::config::{Column, Config, Loaded, Target};
-use crate::cpu::CpuExecutor;
-use crate::data::{self, Dataset, Fold, Inputs};
+use crate::config::{Config, Loaded};
+use crate::data::{self, Dataset, Fold};
+use crate::device::{self, Chosen};
 use crate::error::{Error, Result};
 use crate::layers::{self, Keyed};
-use crate::model::losses;
-use crate::model::real::Tracked;
-use crate::ops::Batch;
 use crate::plan::{Executor, Plan, grouped};
-use crate::train::setup::{self, RowWeights};
-use crate::verify::{self, Report};
+use crate::train::setup;
+use crate::verify::Report;
 
 /// Everything that is settled before a device works.
 pub(super) struct Project {
@@ -62,7 +58,7 @@ impl Project {
         let shape = setup::shape(&data);
         let plan = layers::compile_within(&loaded.config, shape, device.limits(&shape))
             .map_err(|(key, error)| loaded.locate(&key, error))?;
-        settle(&mut loaded.config, &data);
+        setup::settle(&mut loaded.config, &data);
         Ok(Project { loaded, data, device, plan: Arc::new(plan), why_device })
     }
 
@@ -80,7 +76,7 @@ impl Project {
     pub fn reconfigure(&mut self, config: Config) -> Keyed<()> {
         self.loaded.config = config;
         self.compile()?;
-        settle(&mut self.loaded.config, &self.data);
+        setup::settle(&mut self.loaded.config, &self.data);
         Ok(())
     }
 
@@ -142,54 +138,7 @@ impl Project {
 
     /// Checks every step against the f64 reference on a full batch and on the short last one.
     pub fn verify(&self) -> Result<Report> {
-        let weights = RowWeights::new(self.config(), &self.data)?;
-        // The device first: it says so where the network does not fit.
-        let mut executor = self.device.executor(self.plan.clone())?;
-        let mut reference = CpuExecutor::<Tracked>::new(self.plan.clone(), 1)?;
-        let start = setup::start_weights(&self.plan, self.config())?;
-        for each in [executor.as_mut(), &mut reference as &mut dyn Executor] {
-            setup::load_data(each, &self.data, &weights)?;
-            setup::write_weights(each, &start)?;
-        }
-        verify::verify(executor.as_mut(), &mut reference, &self.verification_batches(&weights))
-    }
-
-    fn verification_batches(&self, weights: &RowWeights) -> Vec<Batch> {
-        let order = setup::order(&self.data);
-        let (rows, size) = (self.data.split.train.len(), self.plan.batch_size);
-        // Of a data set that is streamed, the first window is on the device.
-        let held = if self.plan.is_resident { rows } else { rows.min(self.plan.data_rows()) };
-        let batch = |first: usize, counter: u32| {
-            let count = size.min(rows - first);
-            let first = first.min(held - count);
-            let weight: f64 = order[first..first + count].iter().map(|&row| weights.of(&self.data, row)).sum();
-            Batch {
-                first: first as u32,
-                count: count as u32,
-                slot: 0,
-                scale: (1.0 / weight) as f32,
-                learning_rate: self.config().optimizer.learning_rate as f32,
-                correction1: 1.0,
-                correction2: 1.0,
-                counter,
-            }
-        };
-        let last = (rows - 1) / size * size;
-        if last == 0 { vec![batch(0, 0)] } else { vec![batch(0, 0), batch(last, 1)] }
-    }
-}
-
-/// Writes down what was inferred, so that the run file of this run repeats it.
-fn settle(config: &mut Config, data: &Dataset) {
-    config.data.source = Some(data.source.clone());
-    config.data.task = Some(data.task);
-    if matches!(data.preprocessing.inputs, Inputs::Columns(_)) {
-        let mut names: Vec<Column> = data.target_names.iter().cloned().map(Column::Name).collect();
-        config.data.target = Some(if names.len() == 1 { Target::One(names.remove(0)) } else { Target::Many(names) });
-    }
-    config.loss.name.get_or_insert_with(|| losses::default_for(data.task).name.to_owned());
-    if let Some(last) = config.model.layers.last_mut() {
-        last.units = Some(data.outputs());
+        self.device.verify(&self.plan, self.config(), &self.data)
     }
 }
 

@@ -5,23 +5,21 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use serde_json::json;
 
-use super::device::Chosen;
 use super::print::Printer;
 use super::progress::{Length, Progress, Told};
 use super::project::Project;
 use super::signals::{Request, Signals};
-use crate::config;
-use crate::cpu::CpuExecutor;
 use crate::error::{Error, Result};
+use crate::model::activations::Activations;
 use crate::plan::{DeviceInfo, Executor};
 use crate::report::{self, Evidence};
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::diagnosis::{Advice, diagnose};
 use crate::train::folder::Folder;
 use crate::train::metrics::Metrics;
-use crate::train::{End, Epoch, Set, State, Trainer, weights};
+use crate::train::{End, Epoch, Set, State, Trainer};
+use crate::trained::TrainedModel;
 
 /// What to do when the device is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -186,13 +184,7 @@ impl<'a> Session<'a> {
         if !matches!(error, Error::Diverged(_)) {
             return error;
         }
-        let error = match &self.project.device {
-            Chosen::Cpu { .. } => trainer.explain(error, None),
-            Chosen::Gpu(_) => match CpuExecutor::<f32>::new(self.project.plan.clone(), 1) {
-                Ok(mut reference) => trainer.explain(error, Some(&mut reference)),
-                Err(_) => error,
-            },
-        };
+        let error = self.project.device.explain(&self.project.plan, trainer, error);
         let kept = self.saver.as_ref().filter(|saver| saver.folder.path().join(checkpoint::FILE).exists());
         if let Some(saver) = kept {
             let path = saver.folder.path().display();
@@ -222,11 +214,9 @@ impl<'a> Session<'a> {
                 sets.push((set, evaluation.loss, evaluation.metrics, baseline));
             }
         }
-        let (config, preprocessing) = (self.project.config(), &self.project.data.preprocessing);
-        // "balanced" is a matter of the training rows, which whoever opens the model does not have.
-        let loss = config::Loss { class_weights: trainer.weights().resolved(), ..config.loss.clone() };
-        let description = json!({"model": config.model, "loss": loss, "preprocessing": preprocessing});
-        let model = weights::to_bytes(&self.project.plan, &trainer.model_weights()?, &description)?;
+        let config = self.project.config();
+        let model = TrainedModel::from_trainer(&mut trainer, config, &self.project.data, Activations::default())?;
+        let model = model.to_bytes()?;
         let end = if let Stop::Ended(end) = stop { end } else { End::Interrupted };
         let advice = trainer.symptoms(end, &sets)?.map_or_else(Vec::new, |symptoms| diagnose(&symptoms));
         let mut outcome = Outcome {

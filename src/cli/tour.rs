@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::bench;
-use super::device::{self, Chosen};
 use super::flags::{RunFlags, Shared};
 use super::print::Printer;
 use super::progress::Told;
@@ -11,6 +10,7 @@ use super::project::Project;
 use super::session::Session;
 use super::train;
 use crate::bench::Subject;
+use crate::device::Chosen;
 use crate::error::Result;
 use crate::gpu;
 use crate::plan::grouped;
@@ -51,7 +51,7 @@ pub(super) fn run(shared: &Shared, printer: &Printer, began: Instant) -> Result<
     printer.say(format!("all {} numbers are within their derived error bounds.", grouped(report.compared() as u64)));
     printer.heading("3. Timing: one training step of 784-128-64-10 (an MNIST network), batch 64");
     let subject = Subject::parse("784-128-64-10", 64, shared.seed())?;
-    let cpu = bench::time(&subject, &device::Chosen::Cpu { threads: shared.threads() }, 50, false, began)?;
+    let cpu = bench::time(&subject, &Chosen::Cpu { threads: shared.threads() }, 50, false, began)?;
     let gpu = bench::time(&subject, &on_adapter.device, 50, false, Instant::now())?;
     printer.say(format!("CPU  {:>8.3} ms  {}", cpu.ms_per_step, cpu.adapter));
     printer.say(format!("GPU  {:>8.3} ms  {}", gpu.ms_per_step, gpu.adapter));

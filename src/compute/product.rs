@@ -10,14 +10,18 @@ use super::team::Team;
 /// Strides of a matrix operand, in elements.
 #[derive(Debug, Clone, Copy)]
 pub struct Strides {
+    /// From a row to the next.
     pub row: usize,
+    /// From a column to the next.
     pub column: usize,
 }
 
 /// A matrix operand: its elements and how to walk them.
 #[derive(Clone, Copy)]
 pub struct Operand<'a, T> {
+    /// All of them.
     pub values: &'a [T],
+    /// How to walk them.
     pub strides: Strides,
     /// Which row of `values` each row is; without it each is its own.
     pub order: Option<&'a [u32]>,

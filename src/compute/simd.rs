@@ -2,8 +2,9 @@
 //! to compile a plain loop for wider vectors. All functions here are safe to call; the `unsafe` inside is for
 //! intrinsics on pointers, whose ranges are asserted before.
 
-/// Rows and columns of one tile of a product.
+/// Rows of one tile of a product.
 pub const ROWS: usize = 8;
+/// Columns of one tile of a product.
 pub const COLUMNS: usize = 48;
 /// A tile may be narrower, in steps of this.
 pub const LANES: usize = 16;

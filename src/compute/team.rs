@@ -117,6 +117,7 @@ impl Team {
         Ok(team)
     }
 
+    /// Threads that share the work, the caller's included.
     pub fn threads(&self) -> usize {
         self.threads.len() + 1
     }

@@ -25,6 +25,7 @@ pub struct Loaded {
 pub struct Override {
     /// For example `train.epochs` or `model.layers[0].units`.
     pub key: String,
+    /// As in the run file.
     pub value: Value,
     /// What the user typed: `--epochs`, `--set train.epochs`, `WGRAD_EPOCHS`.
     pub origin: String,

@@ -33,13 +33,21 @@ pub struct Config {
     /// Start weights; a relative path is made absolute when the run file is read.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write::path")]
     pub init_weights: Option<PathBuf>,
+    /// The rows.
     pub data: Data,
+    /// The network.
     pub model: Model,
+    /// What is minimised.
     pub loss: Loss,
+    /// How the weights follow the gradients.
     pub optimizer: Optimizer,
+    /// Penalties and gradient clipping.
     pub regularization: Regularization,
+    /// The learning rate over time.
     pub schedule: Schedule,
+    /// How long, and in which portions.
     pub train: Train,
+    /// When training ends before its last epoch.
     pub early_stopping: EarlyStopping,
     /// Ranges for `wgrad search`, as written; [`Config::search_ranges`] reads them.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
@@ -50,8 +58,11 @@ pub struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
+    /// Numbers.
     Regression,
+    /// One of two classes: one output, the probability of the second.
     Binary,
+    /// One of several classes: a probability for each.
     Classification,
 }
 
@@ -61,7 +72,9 @@ pub enum Task {
 pub enum Missing {
     /// Mean or most frequent value of the training rows.
     Impute,
+    /// They are left out.
     Drop,
+    /// They are an error.
     Error,
 }
 
@@ -69,7 +82,9 @@ pub enum Missing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a column's name or 0-based index")]
 pub enum Column {
+    /// 0-based.
     Index(usize),
+    /// As in the header.
     Name(String),
 }
 
@@ -77,7 +92,9 @@ pub enum Column {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a column's name or 0-based index, or a list of them")]
 pub enum Target {
+    /// A single one.
     One(Column),
+    /// Several, for regression.
     Many(Vec<Column>),
 }
 
@@ -88,17 +105,23 @@ pub struct Data {
     /// A built-in name, a file or a folder; relative paths are made absolute when the run file is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// The last column where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// Inferred from the target where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
+    /// All columns but the targets where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<Vec<Column>>,
+    /// Columns to leave out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<Column>,
     /// Shares of training, validation and test rows; they sum to 1.
     pub split: [f64; 3],
+    /// Brings features, and the targets of regression, to mean 0 and deviation 1 of the training rows.
     pub standardize: bool,
+    /// What happens to rows with missing values.
     pub missing: Missing,
 }
 
@@ -106,7 +129,9 @@ pub struct Data {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
+    /// The layers' initialiser where they name none: a row of [`crate::model::initializers`], or `auto`.
     pub init: String,
+    /// From input to output; the last one is dense.
     pub layers: Vec<Layer>,
 }
 
@@ -114,24 +139,34 @@ pub struct Model {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Layer {
+    /// `dense`, `batch_norm` or `dropout`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Outputs of a dense layer; what the target needs in the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub units: Option<usize>,
+    /// Of a dense layer: a row of [`crate::model::activations`], `softmax` in the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activation: Option<String>,
+    /// Whether a dense layer adds one; true where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bias: Option<bool>,
+    /// Of a dense layer's weights; the model's where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
+    /// Of the initialisers `normal` (deviation) and `uniform` (half width).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
+    /// Of a dense layer's bias; `zeros` where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bias_init: Option<String>,
+    /// Of batch norm's running statistics, above 0 and at most 1; 0.1 where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f64>,
+    /// What batch norm adds to the variance; 10⁻⁵ where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
+    /// The share of units that dropout drops, from 0 to below 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
 }
@@ -153,8 +188,10 @@ pub struct Loss {
     /// Chosen by the task where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Where huber turns from squares to absolute values; 1 where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delta: Option<f64>,
+    /// How much each class counts; all the same where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<ClassWeights>,
 }
@@ -163,22 +200,32 @@ pub struct Loss {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Optimizer {
+    /// `sgd`, `adagrad`, `rmsprop`, `adam` or `adamw`.
     pub name: String,
+    /// Above 0.
     pub learning_rate: f64,
+    /// Of sgd and rmsprop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f64>,
+    /// Nesterov's variant of sgd's momentum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nesterov: Option<bool>,
+    /// What rmsprop keeps of its mean of squares.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
+    /// Whether rmsprop subtracts the mean gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub centered: Option<bool>,
+    /// What adam keeps of its mean of gradients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta1: Option<f64>,
+    /// What adam keeps of its mean of squares.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta2: Option<f64>,
+    /// What keeps divisions finite.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
+    /// Of adamw: the share that weights lose, times the learning rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
 }
@@ -187,10 +234,14 @@ pub struct Optimizer {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Regularization {
+    /// Adds l1·Σ|w| over the weight matrices.
     pub l1: f64,
+    /// Adds (l2/2)·Σw² over the weight matrices.
     pub l2: f64,
+    /// Largest norm of all gradients together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// Largest absolute value of a gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_value: Option<f64>,
 }
@@ -199,17 +250,24 @@ pub struct Regularization {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Schedule {
+    /// `constant`, `step`, `exponential`, `cosine`, `plateau` or `one_cycle`.
     pub name: String,
+    /// Epochs between two reductions of `step`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<usize>,
+    /// What the rate is multiplied by at a reduction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub factor: Option<f64>,
+    /// Epochs until `cosine` reaches its minimum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
+    /// The lowest rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum: Option<f64>,
+    /// Epochs without a better validation loss until `plateau` reduces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
+    /// Steps in which the rate rises to its start.
     pub warmup_steps: usize,
 }
 
@@ -217,9 +275,13 @@ pub struct Schedule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Train {
+    /// How often the training rows are gone through at most.
     pub epochs: usize,
+    /// Rows of a step.
     pub batch_size: usize,
+    /// Whether each epoch has an order of its own.
     pub shuffle: bool,
+    /// Whether the norm of each weight matrix' gradient is kept, once an epoch.
     pub log_gradients: bool,
     /// Least time between two checkpoints, in minutes; 0 is at every epoch that is 0.2 s from the last one.
     pub checkpoint_minutes: f64,
@@ -229,10 +291,13 @@ pub struct Train {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EarlyStopping {
+    /// A column of history.csv, such as `validation_loss` or `validation_accuracy`.
     pub metric: String,
     /// Epochs without a gain of `min_delta` before training stops; 0 is off.
     pub patience: usize,
+    /// The least gain that counts.
     pub min_delta: f64,
+    /// Whether the best epoch's weights are kept rather than the last one's.
     pub restore_best: bool,
 }
 

@@ -58,7 +58,9 @@ impl Config {
 /// One key with its two values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
+    /// Its whole name.
     pub key: String,
+    /// In the one and in the other, as TOML; `None` where it is absent.
     pub values: [Option<String>; 2],
 }
 

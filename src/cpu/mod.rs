@@ -12,6 +12,7 @@ use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Reference,
 
 /// Runs an op's twin for one number type.
 pub trait Twin: Real {
+    /// Runs the op's twin for this number type.
     fn run(op: &dyn Op, cells: &Cells<Self>, batch: &Batch);
 }
 

@@ -1,6 +1,9 @@
 //! The same encoding for further data, as `predict` and `eval` need it. Knows no format.
 
+use ndarray::ArrayView2;
+
 use super::images::Images;
+use super::memory::{Arrays, Targets};
 use super::preprocessing::{self, Coding, ColumnCoding, ImageCoding, Inputs, Preprocessing};
 use super::source::{self, Content};
 use super::table::{Column, Tabular, Values};
@@ -11,10 +14,13 @@ use crate::error::{Error, Result};
 /// Rows encoded like the training rows.
 #[derive(Debug, Clone)]
 pub struct Encoded {
+    /// How many.
     pub rows: usize,
+    /// Row by row.
     pub features: Features,
     /// Coded as in [`super::Dataset`]; None when not needed and not there.
     pub targets: Option<Vec<f32>>,
+    /// What was handled, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -32,6 +38,32 @@ impl Preprocessing {
                     if columns.len() > 5 { ", …" } else { "" }
                 )))
             }
+        }
+    }
+
+    /// Encodes rows in memory as the training data was: `x` has the raw columns of training in their order, or the
+    /// pixels of an image as grey levels from 0 to 255.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for another number of columns, words in training, or targets that do not fit.
+    pub fn apply_arrays(&self, x: ArrayView2<f32>, y: Option<Targets>) -> Result<Encoded> {
+        let mut names: Vec<String> = match &self.inputs {
+            Inputs::Columns(columns) => columns.iter().map(|column| column.name.clone()).collect(),
+            Inputs::Image(image) => (0..image.height * image.width).map(|pixel| format!("pixel_{pixel}")).collect(),
+        };
+        if x.ncols() != names.len() {
+            return Err(Error::data(format!("x has {} columns, the model was trained on {}", x.ncols(), names.len()))
+                .at("arrays")
+                .remedy("give the columns of training in their order"));
+        }
+        if y.is_some() {
+            names.extend(self.targets.iter().map(|target| target.name.clone()));
+        }
+        let needed = y.is_some();
+        let arrays = Arrays::new(names, x, y)?;
+        match &self.inputs {
+            Inputs::Columns(columns) => self.apply_table(&arrays, columns, needed),
+            Inputs::Image(coding) => self.apply_pixels(&arrays, coding, needed),
         }
     }
 

@@ -5,7 +5,6 @@ use super::frame::{self, Frame};
 use super::npz::Arrays;
 use super::prepare::{self, Head, Ready, Wanted};
 use super::preprocessing::{self, Coding, ColumnCoding, Inputs, Repairs};
-use super::source::Raw;
 use super::stored::{self, Number};
 use super::table::{Tabular, Values};
 use super::{Dataset, Features, Stored, select, target};
@@ -107,7 +106,7 @@ fn scan_train(
 }
 
 /// As `prepare`'s `from_table`, for arrays whose rows stay in their file.
-pub(super) fn from_arrays(arrays: &Arrays, raw: &Raw, wanted: Wanted<'_>) -> Result<Dataset> {
+pub(super) fn from_arrays(arrays: &Arrays, head: Head, wanted: Wanted<'_>) -> Result<Dataset> {
     let options = wanted.options;
     let (Some(part), Ok(_)) = (arrays.x.part(), u32::try_from(arrays.rows())) else {
         let error = Error::data(format!("{} rows are too many", arrays.rows()));
@@ -146,7 +145,6 @@ pub(super) fn from_arrays(arrays: &Arrays, raw: &Raw, wanted: Wanted<'_>) -> Res
     check_range(arrays, &frame, &features, &surveys)?;
     let content = stored::Content::Numbers { kind: arrays.x.kind, stride: arrays.x.columns(), features };
     let features = Features::Stored(Stored::new(vec![part.clone()], frame.kept.clone(), content));
-    let head = Head { name: raw.name.clone(), source: raw.source.clone(), checksum: raw.checksum.clone() };
     let ready = Ready { head, features, inputs: Inputs::Columns(codings), rows, split, decision, notes };
     prepare::finish(ready, &frame.targets, options, &place)
 }

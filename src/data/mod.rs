@@ -11,8 +11,10 @@ mod frame;
 mod idx;
 mod images;
 mod large;
+mod memory;
 mod npy;
 mod npz;
+mod open;
 mod prepare;
 mod preprocessing;
 mod select;
@@ -25,6 +27,8 @@ mod unpack;
 mod zip;
 
 pub use apply::Encoded;
+pub use memory::Targets;
+pub use open::Source;
 pub use prepare::{STORED_FROM, load, load_beyond, load_fold};
 pub use preprocessing::{Coding, ColumnCoding, ImageCoding, Inputs, Preprocessing};
 pub use split::{Fold, Split};
@@ -41,22 +45,27 @@ pub struct Dataset {
     pub name: String,
     /// Rows of all sets together.
     pub rows: usize,
+    /// Of all rows.
     pub features: Features,
     /// Row-major, rows × [`Dataset::target_columns`]: the class index, or the (standardised) value.
     pub targets: Vec<f32>,
+    /// Which row is in which set.
     pub split: Split,
+    /// What the targets are.
     pub task: Task,
     /// One for each encoded column.
     pub feature_names: Vec<String>,
+    /// One for each target column.
     pub target_names: Vec<String>,
     /// In output order; empty for regression.
     pub classes: Vec<String>,
+    /// How the rows were encoded, to be done again to further ones.
     pub preprocessing: Preprocessing,
     /// What was inferred or handled, one sentence each, with the way to override it.
     pub notes: Vec<String>,
-    /// SHA-256 of the source's bytes as they lie on disk, in hexadecimal.
+    /// SHA-256 of the source's bytes as they lie on disk, in hexadecimal; empty for arrays in memory.
     pub checksum: String,
-    /// Absolute path, or the built-in's name.
+    /// Absolute path, the built-in's name, or `arrays`.
     pub source: String,
 }
 
@@ -64,9 +73,27 @@ pub struct Dataset {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Features {
     /// Scaled already.
-    F32 { values: Vec<f32>, columns: usize },
+    F32 {
+        /// Rows × columns.
+        values: Vec<f32>,
+        /// Numbers of a row.
+        columns: usize,
+    },
     /// Images: x = value · scale + shift.
-    U8 { values: Vec<u8>, columns: usize, scale: f32, shift: f32, height: usize, width: usize },
+    U8 {
+        /// Rows × columns.
+        values: Vec<u8>,
+        /// Pixels of an image: height × width.
+        columns: usize,
+        /// 1 / deviation.
+        scale: f32,
+        /// −mean / deviation.
+        shift: f32,
+        /// In pixels.
+        height: usize,
+        /// In pixels.
+        width: usize,
+    },
     /// Rows that stay in their file, because there are too many for the memory.
     Stored(Stored),
 }
@@ -74,7 +101,9 @@ pub enum Features {
 /// Rows copied out of a data set, one after the other: numbers, or bytes that are not scaled yet.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rows {
+    /// Numbers.
     F32(Vec<f32>),
+    /// Bytes of images.
     U8(Vec<u8>),
 }
 
@@ -107,6 +136,7 @@ impl Rows {
 }
 
 impl Features {
+    /// How many numbers a row has.
     pub fn columns(&self) -> usize {
         match self {
             Features::F32 { columns, .. } | Features::U8 { columns, .. } => *columns,
@@ -177,6 +207,7 @@ impl Dataset {
         self.target_names.len()
     }
 
+    /// How many numbers a row of `features` has.
     pub fn feature_columns(&self) -> usize {
         self.features.columns()
     }

@@ -4,7 +4,7 @@
 use super::frame::{self, Frame};
 use super::images::Images;
 use super::preprocessing::{self, ColumnCoding, Fit, ImageCoding, Inputs, Preprocessing};
-use super::source::{self, Content, Raw};
+use super::source::{self, Content};
 use super::split::{self, Fold, Split};
 use super::table::{Column, Tabular, Values};
 use super::target::{self, Decision, TargetCoding};
@@ -62,14 +62,26 @@ fn load_split(wanted: Wanted<'_>, from: u64) -> Result<Dataset> {
     }
     split::check(options.split)?;
     let raw = source::open(source, from)?;
+    let head = Head { name: raw.name, source: raw.source, checksum: raw.checksum };
     match raw.content {
-        Content::Table(ref table) if let Some(arrays) = table.stored() => large::from_arrays(arrays, &raw, wanted),
-        Content::Table(ref table) => from_table(&**table, &raw, wanted),
-        Content::Images(images) => {
-            let head = Head { name: raw.name, source: raw.source, checksum: raw.checksum };
-            from_images(images, head, wanted)
-        }
+        Content::Table(table) => match table.stored() {
+            Some(arrays) => large::from_arrays(arrays, head, wanted),
+            None => from_table(&*table, head, wanted),
+        },
+        Content::Images(images) => from_images(images, head, wanted),
     }
+}
+
+/// As [`load`], from arrays in memory.
+pub(super) fn load_arrays(arrays: &dyn Tabular, options: &config::Data, seed: u64) -> Result<Dataset> {
+    split::check(options.split)?;
+    from_table(arrays, Head::of_arrays(), Wanted { options, seed, fold: None })
+}
+
+/// As [`load`], from images in memory.
+pub(super) fn load_images(images: Images, options: &config::Data, seed: u64) -> Result<Dataset> {
+    split::check(options.split)?;
+    from_images(images, Head::of_arrays(), Wanted { options, seed, fold: None })
 }
 
 /// What a data set takes over from its source.
@@ -79,7 +91,14 @@ pub(super) struct Head {
     pub checksum: String,
 }
 
-fn from_table(table: &dyn Tabular, raw: &Raw, wanted: Wanted<'_>) -> Result<Dataset> {
+impl Head {
+    /// Arrays have no name of their own, and nothing that could be hashed.
+    fn of_arrays() -> Self {
+        Head { name: "arrays".into(), source: "arrays".into(), checksum: String::new() }
+    }
+}
+
+fn from_table(table: &dyn Tabular, head: Head, wanted: Wanted<'_>) -> Result<Dataset> {
     let options = wanted.options;
     if u32::try_from(table.rows()).is_err() {
         return Err(Error::data(format!("{} rows are too many", table.rows()))
@@ -107,7 +126,6 @@ fn from_table(table: &dyn Tabular, raw: &Raw, wanted: Wanted<'_>) -> Result<Data
     let columns = codings.iter().map(|column| column.coding.width()).sum();
     let features = Features::F32 { values, columns };
     let place = |row: usize, number: usize| frame.place_of_target(row, number);
-    let head = Head { name: raw.name.clone(), source: raw.source.clone(), checksum: raw.checksum.clone() };
     let ready = Ready { head, features, inputs: Inputs::Columns(codings), rows: frame.rows(), split, decision, notes };
     finish(ready, &frame.targets, options, &place)
 }

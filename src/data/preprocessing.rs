@@ -13,47 +13,73 @@ use crate::error::{Error, Result};
 /// Everything that has to be done again to further data before the model sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
+    /// What the targets are.
     pub task: Task,
     /// What happens to missing values in further data.
     pub missing: Missing,
+    /// Of the features.
     pub inputs: Inputs,
+    /// One for each target.
     pub targets: Vec<TargetCoding>,
     /// In output order; empty for regression.
     pub classes: Vec<String>,
 }
 
+/// How features are encoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Inputs {
+    /// A table: one for each raw column.
     Columns(Vec<ColumnCoding>),
+    /// Grey images.
     Image(ImageCoding),
 }
 
 /// One raw column that the model uses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ColumnCoding {
+    /// Of the raw column.
     pub name: String,
+    /// What becomes of it.
     pub coding: Coding,
 }
 
+/// What a raw column becomes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum Coding {
     /// x = (value − mean) / deviation, a missing value being `fill`.
-    Number { mean: f64, deviation: f64, fill: f64 },
+    Number {
+        /// Of the training rows; 0 where nothing is standardised.
+        mean: f64,
+        /// Of the training rows; 1 where nothing is standardised.
+        deviation: f64,
+        /// In the column's own unit.
+        fill: f64,
+    },
     /// One 0/1 column for each category; all are 0 for a word that training did not see.
-    Text { categories: Vec<String>, fill: String },
+    Text {
+        /// In the order of the encoded columns.
+        categories: Vec<String>,
+        /// What stands for a missing word.
+        fill: String,
+    },
 }
 
 /// x = value · scale + shift, the same for all pixels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageCoding {
+    /// In pixels.
     pub height: usize,
+    /// In pixels.
     pub width: usize,
     /// In units of the pixel's byte.
     pub mean: f64,
+    /// In units of the pixel's byte.
     pub deviation: f64,
+    /// 1 / deviation.
     pub scale: f32,
+    /// −mean / deviation.
     pub shift: f32,
 }
 

@@ -24,8 +24,11 @@ pub struct Fold {
 /// Row numbers, ascending in each set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
+    /// To train on.
     pub train: Vec<u32>,
+    /// To judge epochs by.
     pub validation: Vec<u32>,
+    /// To judge the result by.
     pub test: Vec<u32>,
 }
 

@@ -15,10 +15,13 @@ const MOST_CLASSES: usize = 20;
 /// One target column and, for regression, its scale.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TargetCoding {
+    /// Of the column.
     pub name: String,
     /// The classes are words rather than integers.
     pub words: bool,
+    /// What was subtracted; 0 for classes.
     pub mean: f64,
+    /// What the rest was divided by; 1 for classes.
     pub deviation: f64,
 }
 

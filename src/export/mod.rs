@@ -9,7 +9,7 @@ use prost::Message;
 
 use crate::config::{Layer, Task};
 use crate::error::{Error, Result};
-use crate::model::activations::{IDENTITY, Output, find};
+use crate::model::activations::{IDENTITY, Output};
 use crate::trained::TrainedModel;
 use graph::{Builder, ML, Setting};
 use onnx::Element;
@@ -27,9 +27,11 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// An ONNX file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Export {
+    /// The whole file.
     pub bytes: Vec<u8>,
     /// By name, with their types and shapes, for people.
     pub inputs: Vec<String>,
+    /// By name, with their types and shapes, for people.
     pub outputs: Vec<String>,
     /// What the user should know, one sentence each.
     pub warnings: Vec<String>,
@@ -101,7 +103,7 @@ fn append_layers(graph: &mut Builder, model: &TrainedModel, features: String) ->
             "dense" => {
                 (x, width) = append_dense(graph, model, i, &x, width)?;
                 if i + 1 < layers.len() {
-                    let row = find(layer.activation.as_deref().unwrap_or(IDENTITY.name))?;
+                    let row = model.activations().find(layer.activation.as_deref().unwrap_or(IDENTITY.name))?;
                     x = activations::apply(graph, Output::Pointwise(row), &x)?;
                 }
             }

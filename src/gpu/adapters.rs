@@ -10,13 +10,17 @@ use super::executor::Device;
 #[derive(Debug, Clone)]
 pub struct Adapter {
     pub(super) inner: wgpu::Adapter,
+    /// In the list of all, from 0.
     pub index: usize,
+    /// As its driver gives it.
     pub name: String,
     /// vulkan, metal or dx12.
     pub backend: String,
+    /// The driver's name and version.
     pub driver: String,
     /// discrete gpu, integrated gpu, virtual gpu, cpu or other.
     pub kind: &'static str,
+    /// Which kernels it runs.
     pub class: Class,
 }
 
@@ -25,6 +29,7 @@ pub struct Adapter {
 pub enum Selector {
     /// The best one, a software one too.
     Best,
+    /// By its number in the list.
     Index(usize),
     /// Part of a name, in any case.
     Name(String),
@@ -90,6 +95,7 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
 }
 
 impl Adapter {
+    /// Whether it is a processor that stands in for a GPU.
     pub fn is_software(&self) -> bool {
         self.class != Class::Hardware
     }

@@ -87,6 +87,7 @@ impl Device {
         self.inner.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
 
+    /// Its kind, its name and its driver.
     pub fn info(&self) -> &DeviceInfo {
         &self.info
     }

@@ -52,11 +52,46 @@ pub fn layout_of(source: &str) -> Result<Layout> {
     Ok(Layout { bindings, tile, immediates })
 }
 
+/// Checks that WGSL which a program brings along is valid by itself, declares no variables and has the functions
+/// `names`, each from one `vec4<f32>` to one.
+///
+/// # Errors
+/// [`Error::Usage`] with naga's message, or naming the function that is missing.
+pub fn check_functions(source: &str, names: &[&str]) -> Result<()> {
+    let module = wgsl::parse_str(source)
+        .map_err(|error| Error::usage(format!("its WGSL does not parse: {}", error.emit_to_string(source).trim())))?;
+    if !module.global_variables.is_empty() || !module.entry_points.is_empty() {
+        return Err(Error::usage("its WGSL has variables or entry points").remedy("write functions and constants only"));
+    }
+    let is_vector = |kind| {
+        let scalar = naga::Scalar::F32;
+        matches!(module.types[kind].inner, naga::TypeInner::Vector { size: naga::VectorSize::Quad, scalar: own } if own == scalar)
+    };
+    for name in names {
+        let found = module.functions.iter().find(|(_, function)| function.name.as_deref() == Some(*name));
+        let fits = found.is_some_and(|(_, function)| {
+            let result = function.result.as_ref().is_some_and(|result| is_vector(result.ty));
+            result && matches!(&function.arguments[..], [argument] if is_vector(argument.ty))
+        });
+        if !fits {
+            return Err(Error::usage(format!("its WGSL has no `fn {name}(z: vec4<f32>) -> vec4<f32>`"))
+                .remedy("write it beside the other one"));
+        }
+    }
+    let mut validator =
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+    let valid = validator.validate(&module);
+    valid
+        .map(|_| ())
+        .map_err(|error| Error::usage(format!("its WGSL is not valid: {}", error.emit_to_string(source).trim())))
+}
+
 /// A compiled shader.
 #[derive(Debug)]
 pub struct Kernel {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group_layout: wgpu::BindGroupLayout,
+    /// What it says about itself.
     pub layout: Layout,
 }
 

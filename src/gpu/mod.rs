@@ -8,5 +8,5 @@ mod submits;
 
 pub use adapters::{Adapter, Selector, adapters, open};
 pub use executor::{Device, GpuExecutor, Options};
-pub use kernel::{Kernel, layout_of};
+pub use kernel::{Kernel, check_functions, layout_of};
 pub use submits::{Cut, cut, grid};

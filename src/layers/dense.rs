@@ -3,7 +3,7 @@
 use super::{Builder, Current, Keyed, Layer, Wanted};
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
-use crate::model::activations::{self, Activation, IDENTITY, Output, Saves};
+use crate::model::activations::{Activation, Activations, IDENTITY, Output, Saves};
 use crate::model::initializers::{self, DEFAULT_SCALE, Distribution, Shape};
 use crate::ops::dense::Dense;
 use crate::ops::dense_grad::{Below, DenseGrad};
@@ -16,6 +16,15 @@ pub(crate) struct Settings {
     pub activation: &'static Activation,
     pub weight: Distribution,
     pub bias: Option<Distribution>,
+}
+
+/// Where a layer is, and its sizes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub index: usize,
+    pub is_last: bool,
+    pub features: usize,
+    pub units: usize,
 }
 
 /// Units of the layer; `needed` is what the target needs of the last one.
@@ -34,21 +43,20 @@ pub(super) fn units(layer: &config::Layer, needed: Option<usize>) -> Result<usiz
 pub(super) fn resolve(
     layer: &config::Layer,
     config: &Config,
-    index: usize,
-    is_last: bool,
-    features: usize,
-    units: usize,
+    place: Place,
+    activations: &Activations,
 ) -> Keyed<Settings> {
+    let Place { index, is_last, features, units } = place;
     let key = |field: &str| format!("model.layers[{index}].{field}");
     let name = layer.activation.as_deref().unwrap_or("identity");
-    let activation = if is_last { activations::find_output(name).map(|_| &IDENTITY) } else { activations::find(name) };
+    let activation = if is_last { activations.find_output(name).map(|_| &IDENTITY) } else { activations.find(name) };
     let activation = activation.map_err(|error| (key("activation"), error))?;
     let shape = Shape { fan_in: features, fan_out: units, scale: layer.scale.unwrap_or(DEFAULT_SCALE) };
     let (init, init_key) = match &layer.init {
         Some(name) => (name.as_str(), key("init")),
         None => (config.model.init.as_str(), "model.init".to_owned()),
     };
-    let own = match activations::find_output(name) {
+    let own = match activations.find_output(name) {
         Ok(Output::Pointwise(row)) => row.name,
         _ => "softmax",
     };

@@ -7,7 +7,7 @@ mod dropout;
 
 use crate::config::{self, Config, Task};
 use crate::error::{Error, Result, suggestion};
-use crate::model::activations::{self, IDENTITY, Output};
+use crate::model::activations::{Activations, IDENTITY, Output};
 use crate::model::initializers::Distribution;
 use crate::model::losses;
 use crate::model::optimizers::Optimizer;
@@ -26,14 +26,21 @@ pub type Keyed<T> = Result<T, (String, Error)>;
 /// What a plan has to know about the data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DataShape {
+    /// Of all sets together.
     pub rows: usize,
+    /// Numbers of a row.
     pub features: usize,
+    /// How they lie on the device.
     pub encoding: Encoding,
+    /// What the targets are.
     pub task: Task,
+    /// Numbers of a row's target.
     pub target_columns: usize,
+    /// What the network has to give for a row.
     pub outputs: usize,
     /// Rows of the training set and of the largest set.
     pub train_rows: usize,
+    /// Rows.
     pub largest_set: usize,
 }
 
@@ -80,19 +87,30 @@ const MOST_BLOCKS: usize = 8;
 /// Rows of a streamed data set whose results wait on the device to be read together.
 const STREAMED_RESULTS: usize = 1 << 20;
 
-/// Compiles the run file for a device whose bindings hold `max_binding` bytes.
+/// Compiles a configuration for a device whose bindings hold `max_binding` bytes.
+///
+/// # Errors
+/// A name that is unknown, sizes that do not fit each other or the device; with the key that is to blame.
 pub fn compile(config: &Config, shape: DataShape, max_binding: u64) -> Keyed<Plan> {
     compile_within(config, shape, Limits::of_binding(max_binding))
 }
 
-/// Compiles the run file for a device.
+/// Compiles a configuration for a device.
 ///
 /// # Errors
-/// An unknown name or setting with its key; [`Error::Device`] for a tensor beyond one binding.
+/// As [`compile`].
 pub fn compile_within(config: &Config, shape: DataShape, limits: Limits) -> Keyed<Plan> {
-    let layers = resolve(config, &shape)?;
+    compile_with(config, shape, limits, &Activations::default())
+}
+
+/// As [`compile_within`], with activations that the program brings along.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(config: &Config, shape: DataShape, limits: Limits, activations: &Activations) -> Keyed<Plan> {
+    let layers = resolve(config, &shape, activations)?;
     let optimizer = Optimizer::from_config(&config.optimizer)?;
-    let (loss, output) = resolve_loss(config, &shape)?;
+    let (loss, output) = resolve_loss(config, &shape, activations)?;
     let widest = layers.iter().map(|layer| layer.features.max(layer.units)).max().unwrap_or(1);
     let mut builder = Builder::new(config, shape, widest, limits);
     builder.add_parameters(&layers, optimizer.rule.slots.len());
@@ -153,7 +171,7 @@ pub(crate) struct Current {
 }
 
 /// Looks up names and sizes, layer by layer.
-fn resolve(config: &Config, shape: &DataShape) -> Keyed<Vec<Layer>> {
+fn resolve(config: &Config, shape: &DataShape, activations: &Activations) -> Keyed<Vec<Layer>> {
     let given = &config.model.layers;
     let mut layers: Vec<Layer> = Vec::new();
     let mut features = shape.features;
@@ -163,7 +181,8 @@ fn resolve(config: &Config, shape: &DataShape) -> Keyed<Vec<Layer>> {
         let (kind, units) = match layer.kind.as_str() {
             "dense" => {
                 let units = dense::units(layer, is_last.then_some(shape.outputs)).map_err(|e| (key("units"), e))?;
-                (Kind::Dense(dense::resolve(layer, config, index, is_last, features, units)?), units)
+                let place = dense::Place { index, is_last, features, units };
+                (Kind::Dense(dense::resolve(layer, config, place, activations)?), units)
             }
             "batch_norm" => (Kind::BatchNorm(batch_norm::resolve(layer)), features),
             "dropout" => {
@@ -193,7 +212,11 @@ fn resolve(config: &Config, shape: &DataShape) -> Keyed<Vec<Layer>> {
 }
 
 /// The loss, and what the last layer does to its sums before it.
-fn resolve_loss(config: &Config, shape: &DataShape) -> Keyed<(&'static losses::Loss, Output)> {
+fn resolve_loss(
+    config: &Config,
+    shape: &DataShape,
+    activations: &Activations,
+) -> Keyed<(&'static losses::Loss, Output)> {
     let in_key = |key: &str| {
         let key = key.to_owned();
         move |error| (key, error)
@@ -222,7 +245,7 @@ fn resolve_loss(config: &Config, shape: &DataShape) -> Keyed<(&'static losses::L
     let last = config.model.layers.len() - 1;
     let name = config.model.layers[last].activation.as_deref().unwrap_or("identity");
     let key = format!("model.layers[{last}].activation");
-    let output = activations::find_output(name).map_err(in_key(&key))?;
+    let output = activations.find_output(name).map_err(in_key(&key))?;
     if matches!(loss.form, losses::Form::CrossEntropy)
         && ![Output::Softmax, Output::Pointwise(&IDENTITY)].contains(&output)
     {

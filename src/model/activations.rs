@@ -17,12 +17,15 @@ pub enum Saves {
 pub struct Activation {
     /// Its name in run files; the shader is `shaders/activations/<name>.wgsl`.
     pub name: &'static str,
+    /// Other names that mean the same.
     pub aliases: &'static [&'static str],
+    /// What the derivative is computed from.
     pub saves: Saves,
     /// WGSL with `activate(z)` and `activate_derivative(saved)`, both on `vec4<f32>`.
     pub wgsl: &'static str,
     /// Inputs at which the derivative jumps; finite differences stay away from them.
     pub kinks: &'static [f64],
+    /// The same formulas in Rust.
     pub twin: Each<Twin>,
 }
 
@@ -57,8 +60,42 @@ impl PartialEq for Activation {
     }
 }
 
-/// Makes one row from the formula written once for every [`Real`]. A program of its own may use it to add an
-/// activation: `static` rows are all that a layer needs.
+impl Activation {
+    /// Compares the derivative with central differences of the function, in f64, at 801 places in ±17.5 away from the
+    /// kinks. The verifier holds the WGSL to the Rust formula; this holds the Rust formula to itself.
+    ///
+    /// # Errors
+    /// [`Error::Verification`] with the first place where they are further apart than 10⁻⁶ of the derivative, or 10⁻⁶.
+    pub fn check_derivative(&self) -> Result<()> {
+        let (twin, h) = (&self.twin.f64, 1e-5);
+        let places = (-400..=400).map(|i| f64::from(i) * 0.0437);
+        let smooth = places.filter(|z| !self.kinks.iter().any(|kink| (z - kink).abs() < 2.0 * h));
+        let mut compared = 0;
+        for z in smooth {
+            let saved = if self.saves == Saves::Output { (twin.value)(z) } else { z };
+            let difference = ((twin.value)(z + h) - (twin.value)(z - h)) / (2.0 * h);
+            let derivative = (twin.derivative)(saved);
+            let error = (difference - derivative).abs() / derivative.abs().max(1.0);
+            if !(error <= 1e-6) {
+                return Err(Error::verification(format!(
+                    "its derivative at {z} is {derivative}, but differences give {difference}"
+                ))
+                .at(format!("activation `{}`", self.name))
+                .remedy("correct the derivative, name the kink, or choose what it saves"));
+            }
+            compared += 1;
+        }
+        if compared == 0 { Err(Error::verification("nothing was compared")) } else { Ok(()) }
+    }
+}
+
+/// Makes one row from the formula written once for every [`Real`]. A program may make rows of its own with it and
+/// hand them to [`Activations::with`] or `Sequential::activation`; nothing of wgrad has to be changed.
+///
+/// `value` is f(z); `derivative` is f' from what `saves` keeps, f(z) or z. In both, `T` is the number type and
+/// [`Real`] has the functions; numbers are `T::of(0.5)`, which f32 must hold exactly. `wgsl` has the same two formulas
+/// as `activate` and `activate_derivative` on `vec4<f32>`. They must be finite for |z| up to 150, where the reference
+/// is. `wgrad verify` and `Sequential::verify` compare the two with the bound that follows from the Rust formula.
 #[macro_export]
 macro_rules! activation {
     ($name:literal, aliases: $aliases:expr, saves: $saves:ident, kinks: $kinks:expr, wgsl: $wgsl:expr,
@@ -160,6 +197,7 @@ pub enum Output {
 }
 
 impl Output {
+    /// As in run files.
     pub fn name(&self) -> &'static str {
         match self {
             Output::Pointwise(row) => row.name,
@@ -168,28 +206,106 @@ impl Output {
     }
 }
 
+/// The activations that a network may name: the built-in ones, and those that a program brings along. It is handed
+/// to whoever looks names up; there is no registry.
+///
+/// ```
+/// use wgrad::model::activations::{Activation, Activations};
+///
+/// static SOFTSIGN: Activation = wgrad::activation!("softsign", aliases: &[], saves: Output, kinks: &[0.0],
+///     wgsl: "fn activate(z: vec4<f32>) -> vec4<f32> { return z / (1.0 + abs(z)); }
+///            fn activate_derivative(y: vec4<f32>) -> vec4<f32> { let rest = 1.0 - abs(y); return rest * rest; }",
+///     value: |z| z / (T::one() + z.abs()),
+///     derivative: |y| (T::one() - y.abs()) * (T::one() - y.abs()));
+///
+/// let activations = Activations::with(&[&SOFTSIGN])?;
+/// assert_eq!(activations.find("softsign")?.name, "softsign");
+/// assert!(Activations::default().find("softsign").is_err());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Activations {
+    own: Vec<&'static Activation>,
+}
+
+impl Activations {
+    /// The built-in ones and `own`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a name or alias that is empty or taken, by a built-in one or among `own`.
+    pub fn with(own: &[&'static Activation]) -> Result<Self> {
+        let mut taken = names();
+        for row in own {
+            for name in std::iter::once(row.name).chain(row.aliases.iter().copied()) {
+                if name.trim() != name || name.is_empty() || taken.contains(&name) {
+                    let problem = if taken.contains(&name) { "this name is taken" } else { "this is no name" };
+                    return Err(Error::usage(problem)
+                        .at(format!("activation `{name}`"))
+                        .remedy(format!("give it another name than {}", taken.join(", "))));
+                }
+                taken.push(name);
+            }
+        }
+        Ok(Activations { own: own.to_vec() })
+    }
+
+    /// Those that the program brought along.
+    pub fn own(&self) -> &[&'static Activation] {
+        &self.own
+    }
+
+    /// All names, aliases and `softmax` included.
+    pub fn names(&self) -> Vec<&'static str> {
+        let rows = ACTIVATIONS.iter().chain(&self.own);
+        let rows = rows.flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
+        rows.chain(["softmax"]).collect()
+    }
+
+    /// The activation of a hidden layer.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming the nearest one for an unknown name, and for `softmax`.
+    pub fn find(&self, name: &str) -> Result<&'static Activation> {
+        match self.find_output(name)? {
+            Output::Pointwise(row) => Ok(row),
+            Output::Softmax => Err(Error::data("softmax is for the output layer")
+                .remedy("use another activation here, such as relu, or put it on the last dense layer")),
+        }
+    }
+
+    /// The activation of the output layer, `softmax` included.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming the nearest one for an unknown name.
+    pub fn find_output(&self, name: &str) -> Result<Output> {
+        if name == "softmax" {
+            return Ok(Output::Softmax);
+        }
+        let mut rows = ACTIVATIONS.iter().chain(&self.own);
+        let row = rows.find(|row| row.name == name || row.aliases.contains(&name));
+        row.map(|row| Output::Pointwise(row)).ok_or_else(|| unknown("activation", name, &self.names()))
+    }
+}
+
 /// All names a run file may use, aliases and `softmax` included.
 pub fn names() -> Vec<&'static str> {
-    let rows = ACTIVATIONS.iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
-    rows.chain(["softmax"]).collect()
+    Activations::default().names()
 }
 
-/// The activation of a hidden layer. Errors name the nearest row.
+/// The built-in activation of a hidden layer.
+///
+/// # Errors
+/// [`Error::Data`] naming the nearest one for an unknown name, and for `softmax`.
 pub fn find(name: &str) -> Result<&'static Activation> {
-    match find_output(name)? {
-        Output::Pointwise(row) => Ok(row),
-        Output::Softmax => Err(Error::data("softmax is for the output layer")
-            .remedy("use another activation here, such as relu, or put it on the last dense layer")),
-    }
+    Activations::default().find(name)
 }
 
-/// The activation of the output layer, `softmax` included.
+/// The built-in activation of the output layer, `softmax` included.
+///
+/// # Errors
+/// [`Error::Data`] naming the nearest one for an unknown name.
 pub fn find_output(name: &str) -> Result<Output> {
-    if name == "softmax" {
-        return Ok(Output::Softmax);
-    }
-    let row = ACTIVATIONS.iter().find(|row| row.name == name || row.aliases.contains(&name));
-    row.map(|row| Output::Pointwise(row)).ok_or_else(|| unknown("activation", name, &names()))
+    Activations::default().find_output(name)
 }
 
 /// The error for a name that is not in a table.
@@ -210,23 +326,20 @@ mod tests {
 
     #[test]
     fn every_derivative_agrees_with_central_differences() {
-        for row in ACTIVATIONS {
-            let twin = &row.twin.f64;
-            let h = 1e-5;
-            let mut compared = 0;
-            for i in -400..=400 {
-                let z = f64::from(i) * 0.0437;
-                if row.kinks.iter().any(|kink| (z - kink).abs() < 2.0 * h) {
-                    continue;
-                }
-                let saved = if row.saves == Saves::Output { (twin.value)(z) } else { z };
-                let difference = ((twin.value)(z + h) - (twin.value)(z - h)) / (2.0 * h);
-                let derivative = (twin.derivative)(saved);
-                let error = (difference - derivative).abs() / derivative.abs().max(1.0);
-                assert!(error <= 1e-6, "{} at {z}: {derivative} against {difference}", row.name);
-                compared += 1;
-            }
-            assert!(compared >= 798, "{}", row.name);
+        assert!(ACTIVATIONS.len() >= 10);
+        ACTIVATIONS.iter().for_each(|row| row.check_derivative().unwrap());
+    }
+
+    #[test]
+    fn a_wrong_derivative_and_one_that_is_nan_are_caught() {
+        static WRONG: Activation = activation!("wrong", aliases: &[], saves: Output, kinks: &[], wgsl: "",
+            value: |z| z.tanh(),
+            derivative: |y| T::one() - y);
+        static NAN: Activation = activation!("nan", aliases: &[], saves: Output, kinks: &[], wgsl: "",
+            value: |z| z,
+            derivative: |_y| T::zero() / T::zero());
+        for row in [&WRONG, &NAN] {
+            assert!(matches!(row.check_derivative(), Err(Error::Verification(_))), "{row:?}");
         }
     }
 
@@ -238,6 +351,23 @@ mod tests {
                 let saved = if row.saves == Saves::Output { y } else { z };
                 assert!(y.is_finite() && (row.twin.f32.derivative)(saved).is_finite(), "{} at {z}", row.name);
             }
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_refused_and_an_own_one_is_found_and_suggested() {
+        static MINE: Activation = activation!("cube", aliases: &["third"], saves: Input, kinks: &[], wgsl: "",
+            value: |z| z * z * z,
+            derivative: |z| T::of(3.0) * z * z);
+        static CLASH: Activation = activation!("tanh2", aliases: &["swish"], saves: Input, kinks: &[], wgsl: "",
+            value: |z| z,
+            derivative: |_z| T::one());
+        let own = Activations::with(&[&MINE]).unwrap();
+        assert_eq!(own.find("third").unwrap().name, "cube");
+        assert!(own.find("cub").unwrap_err().to_string().ends_with("did you mean `cube`?"));
+        for clash in [vec![&CLASH], vec![&MINE, &MINE]] {
+            let error = Activations::with(&clash).unwrap_err();
+            assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("this name is taken"), "{error}");
         }
     }
 

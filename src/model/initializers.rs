@@ -9,7 +9,9 @@ use crate::error::Result;
 /// What a weight tensor is drawn from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
+    /// Inputs of a unit.
     pub fan_in: usize,
+    /// Units.
     pub fan_out: usize,
     /// For `normal` (deviation) and `uniform` (half width).
     pub scale: f64,
@@ -17,12 +19,16 @@ pub struct Shape {
 
 /// A row of the table.
 pub struct Initializer {
+    /// As in run files.
     pub name: &'static str,
+    /// What it draws from for a shape.
     pub distribution: fn(Shape) -> Distribution,
 }
 
+/// What numbers are drawn from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Distribution {
+    /// None: all are 0.
     Zeros,
     /// Uniform in ±limit.
     Uniform(f64),

@@ -10,7 +10,9 @@ use crate::error::Result;
 pub struct Loss {
     /// Its name in run files; the shader is `shaders/losses/<name>.wgsl`.
     pub name: &'static str,
+    /// Which inputs it takes.
     pub form: Form,
+    /// WGSL with the same formulas.
     pub wgsl: &'static str,
     /// The output activation that is part of this loss, applied once even if the last layer names it too.
     pub inside: Option<Output>,
@@ -28,6 +30,7 @@ pub enum Form {
     CrossEntropy,
 }
 
+/// The family of a loss's functions for each number type.
 pub struct Twin;
 
 impl Family for Twin {
@@ -36,6 +39,7 @@ impl Family for Twin {
 
 /// A pointwise loss of the network's output `y`, the target `t` and the run file's `delta`.
 pub struct Functions<T> {
+    /// The loss of one number; `delta` is huber's.
     pub value: fn(y: T, t: T, delta: T) -> T,
     /// dl/dy.
     pub derivative: fn(y: T, t: T, delta: T) -> T,
@@ -130,6 +134,7 @@ pub static BINARY_CROSS_ENTROPY: Loss = Loss {
     kinks: &[],
 };
 
+/// Every loss.
 pub static LOSSES: &[&Loss] = &[&MSE, &MAE, &HUBER, &CROSS_ENTROPY, &BINARY_CROSS_ENTROPY];
 
 /// The loss of that name; errors name the nearest row.

@@ -14,6 +14,7 @@ pub const CONSTANTS: usize = 8;
 pub struct Rule {
     /// Its name in run files; the shader is `shaders/optimizers/<name>.wgsl`.
     pub name: &'static str,
+    /// WGSL with the same formula.
     pub wgsl: &'static str,
     /// One buffer each of the parameters' size, all zeros at the start.
     pub slots: &'static [&'static str],
@@ -23,9 +24,11 @@ pub struct Rule {
     pub constants: fn(&[f64]) -> [f64; CONSTANTS],
     /// Bias corrections of step t = 1, 2, …: the factors the formula calls `correction1` and `correction2`.
     pub corrections: fn(&[f64; CONSTANTS], t: u64) -> [f64; 2],
+    /// The same formula in Rust.
     pub twin: Each<Twin>,
 }
 
+/// The family of an optimizer's functions for each number type.
 pub struct Twin;
 
 impl Family for Twin {
@@ -38,9 +41,13 @@ pub type Update<T> = fn(weights: &mut [T], gradients: &[T], slots: &mut [&mut [T
 /// The numbers of one step.
 #[derive(Debug, Clone, Copy)]
 pub struct At<T> {
+    /// Of this step.
     pub learning_rate: T,
+    /// Of the first moment: 1 / (1 − β₁ᵗ), or 1.
     pub correction1: T,
+    /// Of the second moment's root: 1 / √(1 − β₂ᵗ), or 1.
     pub correction2: T,
+    /// The rule's settings, in its own order.
     pub constants: [T; CONSTANTS],
     /// Weight matrices decay, biases and batch norm do not.
     pub is_matrix: bool,
@@ -177,12 +184,15 @@ fn adam_step<T: Real>(g: T, means: &mut T, squares: &mut T, at: &At<T>) -> T {
     at.learning_rate * at.correction1 * m / (q.sqrt() * at.correction2 + epsilon)
 }
 
+/// Every optimizer.
 pub static OPTIMIZERS: &[&Rule] = &[&SGD, &ADAGRAD, &RMSPROP, &ADAM, &ADAMW];
 
 /// An optimizer with its settings filled in.
 #[derive(Debug, Clone, Copy)]
 pub struct Optimizer {
+    /// Its row.
     pub rule: &'static Rule,
+    /// Its settings, in the row's order.
     pub constants: [f64; CONSTANTS],
 }
 

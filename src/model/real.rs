@@ -27,19 +27,25 @@ const LAMBDA: f64 = 7.0;
 
 /// One value for each number type, picked by [`Real::pick`]; how rows keep functions that are generic over `Real`.
 pub struct Each<F: Family> {
+    /// For training on the CPU.
     pub f32: F::Of<f32>,
+    /// For the exact formula.
     pub f64: F::Of<f64>,
+    /// For the reference.
     pub tracked: F::Of<Tracked>,
 }
 
 /// A type that exists for every number type, such as a struct of function pointers.
 pub trait Family {
+    /// The type for numbers `T`.
     type Of<T: Real>: 'static;
 }
 
 /// A sum of which one term after the other is known.
 pub trait Accumulator<T>: Copy + Default {
+    /// Adds one term.
     fn add(&mut self, term: T);
+    /// The sum so far.
     fn total(self) -> T;
 }
 
@@ -63,16 +69,23 @@ pub trait Real:
     fn of(value: f64) -> Self;
     /// The value without its error.
     fn value(self) -> f64;
+    /// eˣ.
     fn exp(self) -> Self;
+    /// The natural logarithm.
     fn ln(self) -> Self;
+    /// √x.
     fn sqrt(self) -> Self;
+    /// tanh x.
     fn tanh(self) -> Self;
     /// The error function.
     fn erf(self) -> Self;
     /// ln(1 + x), for x ≥ 0.
     fn ln_1p(self) -> Self;
+    /// |x|.
     fn abs(self) -> Self;
+    /// The larger one.
     fn maximum(self, other: Self) -> Self;
+    /// The smaller one.
     fn minimum(self, other: Self) -> Self;
     /// -1, 0 or 1.
     fn sign(self) -> Self;
@@ -117,12 +130,15 @@ pub trait Real:
     /// The member for this type.
     fn pick<F: Family>(each: &Each<F>) -> &F::Of<Self>;
 
+    /// The same number.
     fn from_f32(value: f32) -> Self {
         Self::of(f64::from(value))
     }
+    /// 0.
     fn zero() -> Self {
         Self::default()
     }
+    /// 1.
     fn one() -> Self {
         Self::of(1.0)
     }
@@ -248,6 +264,7 @@ fn view<T>(operand: Operand<T>, rows: usize, columns: usize) -> ArrayView2<T> {
 /// A reference value together with a bound on the error a device may make in computing it in f32.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tracked {
+    /// The number itself.
     pub value: f64,
     /// Absolute; NaN and infinity mean that nothing can be said.
     pub error: f64,

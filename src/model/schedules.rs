@@ -20,6 +20,7 @@ pub struct Moment {
 
 /// A row of the table.
 pub struct Rule {
+    /// As in run files.
     pub name: &'static str,
     /// The settings it takes and their defaults; `None` must be given.
     pub settings: &'static [(&'static str, Option<f64>)],
@@ -49,6 +50,7 @@ fn one_cycle(base: f64, _: &[f64], at: Moment) -> f64 {
     }
 }
 
+/// Every schedule.
 pub static SCHEDULES: &[Rule] = &[
     Rule { name: "constant", settings: &[], rate: |base, _, _| base },
     Rule {
@@ -78,6 +80,7 @@ pub static SCHEDULES: &[Rule] = &[
 /// A schedule with its settings filled in.
 #[derive(Debug, Clone)]
 pub struct Schedule {
+    /// Its row.
     pub rule: &'static Rule,
     settings: Vec<f64>,
     base: f64,
@@ -146,8 +149,11 @@ impl Schedule {
 /// The counters of `plateau` (PyTorch's ReduceLROnPlateau: mode min, relative threshold 10⁻⁴, no cooldown).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plateau {
+    /// The lowest loss so far.
     pub best: f64,
+    /// Epochs since then, or since the last reduction.
     pub bad_epochs: u64,
+    /// How often the rate was reduced.
     pub reductions: u32,
 }
 

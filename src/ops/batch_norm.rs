@@ -10,15 +10,25 @@ use crate::model::real::Real;
 /// `[2, features]`: the mean and 1/√(variance + epsilon) that were used, for the backward pass.
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
+    /// x `[count, features]`.
     pub input: TensorId,
+    /// y `[count, features]`.
     pub output: TensorId,
+    /// γ `[features]`.
     pub weight: TensorId,
+    /// β `[features]`.
     pub bias: TensorId,
+    /// Of past batches, `[features]`.
     pub running_mean: TensorId,
+    /// Of past batches, `[features]`.
     pub running_variance: TensorId,
+    /// Mean and inverse deviation of this batch, `[2, features]`.
     pub statistics: TensorId,
+    /// Columns.
     pub features: usize,
+    /// The share of a batch in the running statistics.
     pub momentum: f32,
+    /// What is added to the variance.
     pub epsilon: f32,
     /// Training normalises by the batch (more than one row) and moves the running statistics.
     pub training: bool,

@@ -12,14 +12,21 @@ use crate::model::real::Real;
 /// the running statistics were used, which do not depend on x.
 #[derive(Debug, Clone)]
 pub struct BatchNormGrad {
+    /// x `[count, features]`.
     pub input: TensorId,
+    /// dy `[count, features]`.
     pub gradient: TensorId,
+    /// γ `[features]`.
     pub weight: TensorId,
+    /// Mean and inverse deviation of the batch, `[2, features]`.
     pub statistics: TensorId,
+    /// dγ `[features]`.
     pub weight_gradient: TensorId,
+    /// dβ `[features]`.
     pub bias_gradient: TensorId,
     /// What lies below, if anything there is trained, and the tensor for its gradient.
     pub below: Option<(Edge, TensorId)>,
+    /// Columns.
     pub features: usize,
 }
 

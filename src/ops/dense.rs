@@ -14,14 +14,21 @@ use crate::model::real::Real;
 /// x `[count, features]`, W `[units, features]`, b `[units]`, y `[count, units]`.
 #[derive(Debug, Clone)]
 pub struct Dense {
+    /// x `[count, features]`.
     pub input: Input,
+    /// W `[units, features]`.
     pub weight: TensorId,
+    /// b `[units]`.
     pub bias: Option<TensorId>,
+    /// y `[count, units]`.
     pub output: TensorId,
     /// z, where the activation's derivative needs it later.
     pub saved: Option<TensorId>,
+    /// Columns of y.
     pub units: usize,
+    /// f.
     pub activation: &'static Activation,
+    /// Dropout of y, while training.
     pub drop: Option<Drop>,
 }
 

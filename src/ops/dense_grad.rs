@@ -15,18 +15,26 @@ use crate::model::real::Real;
 /// dW = dzᵀ·x, db = Σ dz, dx = dz·W · f'(below).
 #[derive(Debug, Clone)]
 pub struct DenseGrad {
+    /// x `[count, features]`.
     pub input: Input,
+    /// dz `[count, units]`.
     pub gradient: TensorId,
+    /// dW `[units, features]`.
     pub weight_gradient: TensorId,
+    /// db `[units]`.
     pub bias_gradient: Option<TensorId>,
     /// What lies below, if anything there is trained.
     pub below: Option<Below>,
+    /// Columns of dz.
     pub units: usize,
 }
 
+/// Where the gradient goes on to.
 #[derive(Debug, Clone)]
 pub struct Below {
+    /// W `[units, features]`.
     pub weight: TensorId,
+    /// How x was made.
     pub edge: Edge,
     /// Receives the gradient of the sums below.
     pub gradient: TensorId,

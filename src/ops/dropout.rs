@@ -10,9 +10,13 @@ use crate::model::real::Real;
 /// y = x · (0 or 1/(1 − rate)), both `[count, features]`.
 #[derive(Debug, Clone)]
 pub struct Dropout {
+    /// x `[count, features]`.
     pub input: TensorId,
+    /// y `[count, features]`.
     pub output: TensorId,
+    /// Columns.
     pub features: usize,
+    /// What is dropped.
     pub drop: Drop,
 }
 

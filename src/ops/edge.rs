@@ -9,6 +9,7 @@ use crate::model::real::Real;
 /// Units dropped at random during training (Srivastava et al. 2014, inverted: kept units are scaled by 1/(1 − rate)).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Drop {
+    /// The share of units that are dropped.
     pub rate: f64,
     /// Tells this layer's random numbers from every other's.
     pub key: u32,
@@ -42,9 +43,11 @@ pub(super) fn drop_words(drop: Option<Drop>) -> [u32; 4] {
 /// The tensor a layer read, `[count, features]`, and what its maker did last.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Edge {
+    /// f.
     pub activation: &'static Activation,
     /// f(z) after dropout, or z: what [`Activation::saves`] asks for.
     pub saved: TensorId,
+    /// Dropout after f.
     pub drop: Option<Drop>,
 }
 

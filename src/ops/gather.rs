@@ -12,9 +12,13 @@ use crate::model::real::Real;
 pub struct Gather {
     /// A block of the data set.
     pub data: TensorId,
+    /// How the rows lie there.
     pub encoding: Encoding,
+    /// Data rows in the order of batches.
     pub order: TensorId,
+    /// x `[count, features]`.
     pub output: TensorId,
+    /// Columns.
     pub features: usize,
     /// Data rows that this block holds.
     pub rows: std::ops::Range<usize>,

@@ -8,10 +8,13 @@ use crate::model::real::Real;
 /// How the resident data set stores a feature.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Encoding {
+    /// As numbers.
     F32,
     /// x = scale·byte + shift.
     U8 {
+        /// 1 / deviation.
         scale: f32,
+        /// −mean / deviation.
         shift: f32,
     },
 }
@@ -20,12 +23,27 @@ pub enum Encoding {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Input {
     /// Row m is row m of a tensor.
-    Batch { tensor: TensorId, features: usize },
+    Batch {
+        /// `[count, features]`.
+        tensor: TensorId,
+        /// Columns.
+        features: usize,
+    },
     /// Row m is row `order[first + m]` of the data set.
-    Resident { data: TensorId, order: TensorId, features: usize, encoding: Encoding },
+    Resident {
+        /// `[rows, features]`.
+        data: TensorId,
+        /// Data rows in the order of batches.
+        order: TensorId,
+        /// Columns.
+        features: usize,
+        /// How they lie there.
+        encoding: Encoding,
+    },
 }
 
 impl Input {
+    /// Numbers of a row.
     pub fn features(&self) -> usize {
         match *self {
             Input::Batch { features, .. } | Input::Resident { features, .. } => features,

@@ -23,19 +23,31 @@ pub enum Goal {
 /// weight; results `[rows, 2]`: the row's share of the mean loss times the batch's rows, and 1 if it is right.
 #[derive(Debug, Clone)]
 pub struct Loss {
+    /// Its row of the table.
     pub loss: &'static losses::Loss,
+    /// What turns sums into answers.
     pub output: Output,
+    /// What the targets are.
     pub goal: Goal,
+    /// Huber's.
     pub delta: f32,
+    /// The last layer's sums, `[count, outputs]`.
     pub logits: TensorId,
+    /// Data rows in the order of batches.
     pub order: TensorId,
+    /// Targets and the row's weight, `[rows, target_columns + 1]`.
     pub targets: TensorId,
+    /// Numbers of a row's target.
     pub target_columns: usize,
+    /// Loss and correctness of each row, `[window, 2]`.
     pub results: TensorId,
+    /// What else is written.
     pub destination: Destination,
+    /// Columns of the logits.
     pub outputs: usize,
 }
 
+/// What a loss writes besides each row's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
     /// Training: the gradient of the batch's mean loss with respect to z.

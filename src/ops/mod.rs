@@ -28,9 +28,12 @@ pub use tensors::{Cells, Storage};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorId(pub usize);
 
+/// What a step does with a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
+    /// It is read only.
     Read,
+    /// It is written, and not read.
     Write,
     /// Reads and writes.
     Update,
@@ -39,24 +42,31 @@ pub enum Access {
 /// What one binding of a kernel shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binding {
+    /// A single one.
     Tensor(TensorId),
     /// The tensors of one role from the first to the last, as they lie one after the other in that role's flat buffer.
     Flat(TensorId, TensorId),
 }
 
+/// A binding of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Argument {
+    /// What is bound.
     pub binding: Binding,
+    /// What is done with it.
     pub access: Access,
 }
 
 impl Argument {
+    /// A tensor that is read.
     pub fn read(tensor: TensorId) -> Self {
         Argument { binding: Binding::Tensor(tensor), access: Access::Read }
     }
+    /// A tensor that is written.
     pub fn write(tensor: TensorId) -> Self {
         Argument { binding: Binding::Tensor(tensor), access: Access::Write }
     }
+    /// A tensor that is read and written.
     pub fn update(tensor: TensorId) -> Self {
         Argument { binding: Binding::Tensor(tensor), access: Access::Update }
     }
@@ -74,9 +84,11 @@ pub struct Batch {
     pub slot: u32,
     /// 1 / Σ weight of the rows; without class weights 1 / count.
     pub scale: f32,
+    /// Of this step.
     pub learning_rate: f32,
     /// The optimizer's bias corrections.
     pub correction1: f32,
+    /// Of the second moment; 1 where the optimizer has none.
     pub correction2: f32,
     /// Counts training steps; the time of the random functions.
     pub counter: u32,
@@ -98,6 +110,7 @@ impl Immediates {
         Immediates { words, length: given.len() }
     }
 
+    /// As the shader reads them.
     pub fn bytes(&self) -> &[u8] {
         bytemuck::cast_slice(&self.words[..self.length])
     }
@@ -121,6 +134,7 @@ pub struct Tile {
     pub threads: u32,
     /// `TILE_ROWS` and `TILE_COLUMNS`, 1 where the shader has none.
     pub rows: u32,
+    /// Columns of a workgroup's outputs.
     pub columns: u32,
 }
 
@@ -147,15 +161,20 @@ pub trait Op: std::fmt::Debug + Send + Sync {
     /// The rows of a written tensor that this batch must have produced.
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region;
 
+    /// The formula in f32, for training.
     fn twin_f32(&self, cells: &Cells<f32>, batch: &Batch);
+    /// The formula in f64.
     fn twin_f64(&self, cells: &Cells<f64>, batch: &Batch);
+    /// The formula with error bounds, for verification.
     fn twin_tracked(&self, cells: &Cells<Tracked>, batch: &Batch);
 }
 
 /// Rows of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Region {
+    /// Every row.
     All,
+    /// Some of them.
     Rows(std::ops::Range<usize>),
 }
 

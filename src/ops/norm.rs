@@ -18,11 +18,17 @@ const THREADS: usize = 64;
 /// Writes `PARTIALS` sums to `partials[offset ..]`.
 #[derive(Debug, Clone)]
 pub struct Norm {
+    /// One range of neighbours.
     pub parameters: Vec<Parameter>,
+    /// Its length in groups of four numbers.
     pub length4: u32,
+    /// The length of its weight matrices, which come first, likewise.
     pub matrices4: u32,
+    /// What is added to the gradients beforehand.
     pub penalty: Penalty,
+    /// Sums of squares, one a workgroup, of all ranges.
     pub partials: TensorId,
+    /// Where this range's sums begin there.
     pub offset: usize,
 }
 

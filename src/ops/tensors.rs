@@ -10,10 +10,13 @@ use crate::model::real::Real;
 /// One tensor's elements.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Storage<T> {
+    /// Numbers that are computed with.
     Real(Vec<T>),
     /// The data set's features: kept as they came, whatever the twin computes with.
     F32(Vec<f32>),
+    /// Row numbers.
     U32(Vec<u32>),
+    /// Pixels.
     U8(Vec<u8>),
 }
 
@@ -28,6 +31,7 @@ pub struct Cells<T> {
 }
 
 impl<T: Real> Cells<T> {
+    /// Cells with these contents; the team's threads share large products.
     pub fn new(tensors: Vec<Storage<T>>, team: Team) -> Self {
         let cells = tensors.into_iter().map(RefCell::new).collect();
         Cells { cells, scratch: RefCell::default(), packed: RefCell::default(), team }
@@ -43,10 +47,12 @@ impl<T: Real> Cells<T> {
         T::product(&self.team, &mut self.packed.borrow_mut(), sizes, a, b, c, finish);
     }
 
+    /// What a tensor holds.
     pub fn storage(&self, id: TensorId) -> Ref<'_, Storage<T>> {
         self.cells[id.0].borrow()
     }
 
+    /// What a tensor holds, to be changed.
     pub fn storage_mut(&self, id: TensorId) -> RefMut<'_, Storage<T>> {
         self.cells[id.0].borrow_mut()
     }

@@ -16,20 +16,26 @@ const CHUNK: usize = 4096;
 /// A parameter with the tensors of the same shape that belong to it.
 #[derive(Debug, Clone)]
 pub struct Parameter {
+    /// The weights themselves.
     pub weight: TensorId,
+    /// Their gradient, of the same shape.
     pub gradient: TensorId,
+    /// What the optimizer remembers of them, of the same shape each.
     pub slots: Vec<TensorId>,
     /// Penalties and weight decay concern weight matrices only.
     pub is_matrix: bool,
     /// Where its padded rows start within the range, in `vec4`s, and how long a row is without padding.
     pub offset4: u32,
+    /// Numbers of a row.
     pub columns: usize,
 }
 
 /// l1·Σ|w| + (l2/2)·Σw² over weight matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Penalty {
+    /// Of Σ|w|.
     pub l1: f32,
+    /// Of Σw²/2.
     pub l2: f32,
 }
 
@@ -46,22 +52,30 @@ impl Penalty {
 /// A limit for the norm of all gradients together.
 #[derive(Debug, Clone, Copy)]
 pub struct ClipNorm {
+    /// The largest norm.
     pub limit: f32,
     /// The sums of squares that `norm` left, `[count, 1]`.
     pub partials: TensorId,
+    /// How many.
     pub count: usize,
 }
 
 /// Parameters that lie one after the other, weight matrices first.
 #[derive(Debug, Clone)]
 pub struct Update {
+    /// The rule with its settings.
     pub optimizer: Optimizer,
+    /// One range of neighbours.
     pub parameters: Vec<Parameter>,
     /// `vec4`s of the whole range and of its weight matrices, padding included.
     pub length4: u32,
+    /// The length of its weight matrices, which come first, likewise.
     pub matrices4: u32,
+    /// What is added to the gradients of weight matrices.
     pub penalty: Penalty,
+    /// Largest absolute value of a gradient.
     pub clip_value: Option<f32>,
+    /// Largest norm of all gradients together.
     pub clip_norm: Option<ClipNorm>,
 }
 

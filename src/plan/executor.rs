@@ -11,6 +11,7 @@ pub struct DeviceInfo {
     pub device: &'static str,
     /// The adapter's or processor's name, with its backend.
     pub adapter: String,
+    /// The driver's name and version; `ndarray` for a processor.
     pub driver: String,
     /// True for a CPU that runs shaders.
     pub software: bool,
@@ -19,26 +20,34 @@ pub struct DeviceInfo {
 /// Elements to write to a tensor.
 #[derive(Debug, Clone, Copy)]
 pub enum Values<'a> {
+    /// Numbers.
     F32(&'a [f32]),
+    /// Row numbers.
     U32(&'a [u32]),
+    /// Pixels.
     U8(&'a [u8]),
 }
 
 /// What an executor has done since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
+    /// Kernels run.
     pub dispatches: u64,
+    /// Command buffers handed over.
     pub submits: u64,
     /// Buffers or vectors created.
     pub allocations: u64,
     /// Bytes written to and read from tensors by the host.
     pub bytes_written: u64,
+    /// From the device.
     pub bytes_read: u64,
 }
 
 /// Runs the steps of one plan. Everything the plan needs is allocated when the executor is made.
 pub trait Executor {
+    /// What it runs on.
     fn info(&self) -> &DeviceInfo;
+    /// What it runs.
     fn plan(&self) -> &Plan;
 
     /// Writes whole rows without padding, from row `first` on.
@@ -56,6 +65,7 @@ pub trait Executor {
     /// Waits until everything submitted is done.
     fn wait(&mut self) -> Result<()>;
 
+    /// Since it was made.
     fn counts(&self) -> Counts;
 
     /// Names what lies beyond the tensors' elements and was overwritten; an executor without such places has nothing to name.

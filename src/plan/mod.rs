@@ -16,7 +16,9 @@ use crate::ops::{Op, TensorId, pitch};
 /// What a tensor is for. Parameters, gradients and optimizer slots each lie in one flat buffer of the same layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
+    /// A weight matrix or vector that is trained.
     Parameter,
+    /// Of a parameter, of the same shape.
     Gradient,
     /// The n-th slot of the optimizer.
     Slot(usize),
@@ -24,6 +26,7 @@ pub enum Role {
     State,
     /// A block of rows of the resident data set, or a window of a streamed one.
     Features,
+    /// The answers of every row, and its weight.
     Targets,
     /// Which data row comes when.
     Order,
@@ -31,27 +34,38 @@ pub enum Role {
     Activation,
     /// Loss and correctness of each row of an epoch or evaluation.
     Results,
+    /// The network's outputs for the rows of a window.
     Predictions,
 }
 
+/// What a tensor's numbers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Element {
+    /// 32-bit floats.
     F32,
+    /// 32-bit whole numbers.
     U32,
+    /// Bytes.
     U8,
 }
 
 /// `[rows, columns]`; a vector has one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {
+    /// Such as `layers.0.weight`.
     pub name: String,
+    /// What it is for.
     pub role: Role,
+    /// What its numbers are.
     pub element: Element,
+    /// Of the matrix; 1 for a vector.
     pub rows: usize,
+    /// Of the matrix.
     pub columns: usize,
 }
 
 impl Tensor {
+    /// Rows times columns.
     pub fn elements(&self) -> usize {
         self.rows * self.columns
     }
@@ -80,9 +94,13 @@ pub fn flat_elements(tensor: &Tensor) -> usize {
 /// A parameter with what belongs to it.
 #[derive(Debug, Clone)]
 pub struct Parameter {
+    /// The tensor that is trained.
     pub weight: TensorId,
+    /// Of the same shape.
     pub gradient: TensorId,
+    /// What the optimizer remembers, of the same shape each.
     pub slots: Vec<TensorId>,
+    /// Weight matrices are penalised; vectors are not.
     pub is_matrix: bool,
     /// What start weights are drawn from.
     pub start: Distribution,
@@ -95,28 +113,35 @@ pub struct Parameter {
 pub struct Step {
     /// The op's name and its layer, such as `dense layers.0`.
     pub label: String,
+    /// What it computes.
     pub op: Box<dyn Op>,
 }
 
 /// Which list of steps is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
+    /// Forward, backward, update.
     Train,
+    /// Forward only.
     Evaluate,
 }
 
 /// Everything an executor needs to know.
 #[derive(Debug)]
 pub struct Plan {
+    /// By their [`TensorId`].
     pub tensors: Vec<Tensor>,
     /// Weight matrices first, in the order of the flat buffers.
     pub parameters: Vec<Parameter>,
     /// Running statistics and their start values.
     pub states: Vec<(TensorId, f32)>,
+    /// Steps of a training batch.
     pub train: Vec<Step>,
+    /// Steps of an evaluation batch.
     pub evaluate: Vec<Step>,
     /// Most rows of one training step and of one evaluation step.
     pub batch_size: usize,
+    /// Rows of an evaluation step, at most.
     pub evaluation_batch_size: usize,
     /// Rows that results and predictions have room for; longer sets are run in parts.
     pub window: usize,
@@ -125,17 +150,23 @@ pub struct Plan {
     pub is_resident: bool,
     /// The blocks of the data set with their first rows.
     pub features: Vec<(TensorId, usize)>,
+    /// Of every row, with its weight, `[rows, target_columns + 1]`.
     pub targets: TensorId,
+    /// Data rows in the order of batches.
     pub order: TensorId,
+    /// Loss and correctness of each row, `[window, 2]`.
     pub results: TensorId,
+    /// Outputs of each row, `[window, outputs]`.
     pub predictions: TensorId,
 }
 
 impl Plan {
+    /// Its name, role and shape.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0]
     }
 
+    /// The list of a phase.
     pub fn steps(&self, phase: Phase) -> &[Step] {
         match phase {
             Phase::Train => &self.train,

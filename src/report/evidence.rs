@@ -29,6 +29,7 @@ const PROFILE: Duration = Duration::from_secs(1);
 pub struct Evidence {
     /// The set that was looked at: test, or without that validation, or without both the training rows.
     pub set: Set,
+    /// Of the set that was looked at.
     pub rows: usize,
     /// Or why there are none.
     pub answers: Result<Answers, String>,
@@ -41,12 +42,16 @@ pub struct Evidence {
 /// The network's answers to single rows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answers {
+    /// Which rows were taken for another class.
     Classes {
+        /// How many.
         wrong: usize,
         /// Those that gave the right class the least probability, the worst first.
         mistakes: Vec<Mistake>,
     },
+    /// How far off the answers are.
     Regression {
+        /// One for each target.
         targets: Vec<Residuals>,
         /// Targets beyond those shown.
         left_out: usize,
@@ -58,10 +63,13 @@ pub enum Answers {
 pub struct Mistake {
     /// 1 for the first row of the data.
     pub row: usize,
+    /// The class that it is.
     pub actual: String,
+    /// The class that it was taken for.
     pub predicted: String,
     /// What the network gave the class that it chose, and the right one.
     pub probability: f64,
+    /// That the network gave the right class.
     pub actual_probability: f64,
     /// A picture as PNG, for image data.
     pub image: Option<Vec<u8>>,
@@ -72,6 +80,7 @@ pub struct Mistake {
 /// Predictions of one target in its own unit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Residuals {
+    /// Its name.
     pub target: String,
     /// (actual, predicted), a sample of the rows if there are many.
     pub points: Vec<(f64, f64)>,
@@ -86,8 +95,11 @@ pub struct Residuals {
 pub struct Miss {
     /// 1 for the first row of the data.
     pub row: usize,
+    /// In the target's own unit.
     pub actual: f64,
+    /// In the target's own unit.
     pub predicted: f64,
+    /// Name and value of its raw columns.
     pub columns: Vec<(String, String)>,
 }
 

@@ -21,10 +21,13 @@ const MOST_WORK: usize = 2_000_000_000;
 pub struct Importance {
     /// `accuracy` or `R²`, and what it is with all columns as they are.
     pub metric: &'static str,
+    /// The metric without any column shuffled.
     pub score: f64,
     /// Rows it was measured on, out of how many.
     pub rows: usize,
+    /// The rows that there are.
     pub of_rows: usize,
+    /// Shuffles of each column.
     pub repeats: usize,
     /// The most important first.
     pub columns: Vec<ColumnImportance>,
@@ -39,6 +42,7 @@ pub struct ColumnImportance {
     pub name: String,
     /// Mean and deviation over the repeats.
     pub drop: f64,
+    /// Of that over the repeats.
     pub deviation: f64,
 }
 

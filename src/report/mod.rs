@@ -26,7 +26,9 @@ use text::{count, escape};
 pub struct Report<'a> {
     /// Of the data.
     pub name: &'a str,
+    /// What the targets are.
     pub task: Task,
+    /// Their names.
     pub targets: &'a [String],
     /// In output order; empty for regression.
     pub classes: &'a [String],
@@ -38,14 +40,17 @@ pub struct Report<'a> {
     pub notes: &'a [String],
     /// Layer sizes and the like, in words.
     pub model: &'a str,
+    /// One entry an epoch.
     pub history: &'a [Epoch],
     /// The epoch whose weights are kept; `None`: the last.
     pub best_epoch: Option<usize>,
+    /// Why training ended.
     pub end: End,
     /// Loss, metrics and the baseline's metrics of each set that has rows; the last one is judged by.
     pub sets: &'a [(Set, f64, Metrics, Metrics)],
     /// What to try next, one sentence each.
     pub advice: &'a [String],
+    /// What the page shows besides.
     pub evidence: &'a Evidence,
     /// If the device was verified before training.
     pub verification: Option<&'a verify::Report>,

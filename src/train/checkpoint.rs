@@ -21,10 +21,13 @@ pub const FILE: &str = "checkpoint.safetensors";
 pub struct Checkpoint {
     /// The whole resolved configuration.
     pub config: Config,
+    /// Of the data's source, in hexadecimal.
     pub data_sha256: String,
     /// What was asked for with `--device`, and what that was.
     pub device: String,
+    /// Its name.
     pub adapter: String,
+    /// All that training goes on from.
     pub state: State,
 }
 

@@ -14,6 +14,7 @@ pub struct Symptoms {
     pub train_loss: Vec<f64>,
     /// Of each epoch; empty without validation rows.
     pub validation_loss: Vec<f64>,
+    /// The configured one.
     pub learning_rate: f64,
     /// Early stopping or the user ended it before its last epoch.
     pub was_cut_short: bool,
@@ -23,6 +24,7 @@ pub struct Symptoms {
     pub layers: Vec<Layer>,
     /// Training rows over which units were watched.
     pub rows_watched: usize,
+    /// On the training rows.
     pub train: Score,
     /// The validation rows, or without those the test rows.
     pub held_out: Option<Score>,
@@ -33,7 +35,9 @@ pub struct Symptoms {
 pub struct Layer {
     /// As its tensors are named: `layers.0`.
     pub name: String,
+    /// Its name.
     pub activation: String,
+    /// How many.
     pub units: usize,
     /// ReLU units that are 0 for every row watched; `None` if they are no ReLUs.
     pub dead: Option<usize>,
@@ -46,12 +50,17 @@ pub struct Layer {
 pub struct Score {
     /// `train`, `validation`, `test`.
     pub set: &'static str,
+    /// In the set.
     pub rows: usize,
     /// `accuracy` or `R²`.
     pub metric: &'static str,
+    /// Accuracy or R².
     pub value: f64,
+    /// The same metric of always answering the mean or the most frequent class.
     pub baseline: f64,
+    /// Mean over the rows.
     pub loss: f64,
+    /// The loss of such answers.
     pub baseline_loss: f64,
 }
 
@@ -60,7 +69,9 @@ pub struct Score {
 pub struct Advice {
     /// What textbooks call it, such as `dead_relu`.
     pub symptom: &'static str,
+    /// One sentence.
     pub finding: String,
+    /// What to try.
     pub remedy: String,
 }
 

@@ -15,6 +15,7 @@ use crate::plan::{Executor, Phase, Values};
 pub struct Culprit {
     /// 1, 2, …; steps count within the epoch. `None` for the evaluation after the epoch's last step.
     pub epoch: usize,
+    /// 1, 2, … within the epoch.
     pub step: Option<usize>,
     /// The op and its layer, such as `dense layers.0`, and the tensor it wrote.
     pub place: Place,

@@ -64,6 +64,7 @@ impl Folder {
         Ok(Folder { path: path.to_owned() })
     }
 
+    /// As it was claimed.
     pub fn path(&self) -> &Path {
         &self.path
     }

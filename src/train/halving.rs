@@ -125,6 +125,7 @@ pub struct Standing {
     pub epochs: usize,
     /// The objective; none if it diverged, or has not come to a rung yet.
     pub score: Option<f64>,
+    /// Training it met NaN or infinity.
     pub diverged: bool,
 }
 

@@ -26,6 +26,7 @@ pub fn batch(data: &Dataset, weights: &RowWeights, order: &[u32], rows: Range<us
 
 /// A network with its weights and rows on a device.
 pub trait Network {
+    /// Where it runs.
     fn device(&mut self) -> &mut dyn Executor;
 
     /// Places `rows` of the row order as one batch.
@@ -64,13 +65,18 @@ pub fn run(network: &mut dyn Network, places: Range<usize>) -> Result<(f64, Vec<
 
 /// Rows that all lie on the device.
 pub struct Resident<'a> {
+    /// Whose plan is that of the data.
     pub executor: &'a mut dyn Executor,
+    /// The rows.
     pub data: &'a Dataset,
+    /// How much each row counts.
     pub weights: &'a RowWeights,
+    /// Data rows by place.
     pub order: Vec<u32>,
 }
 
 impl Network for Resident<'_> {
+    /// Where it runs.
     fn device(&mut self) -> &mut dyn Executor {
         self.executor
     }

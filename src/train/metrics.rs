@@ -11,12 +11,23 @@ use crate::data::Dataset;
 #[serde(untagged)]
 pub enum Metrics {
     /// In the target's own unit; the mean over several targets.
-    Regression { rmse: f64, mae: f64, r2: f64 },
+    Regression {
+        /// Root of the mean squared error.
+        rmse: f64,
+        /// Mean absolute error.
+        mae: f64,
+        /// 1 − the sum of squared errors / that of always answering the rows' mean.
+        r2: f64,
+    },
+    /// Of answers that are classes.
     Classes {
+        /// The share of right answers.
         accuracy: f64,
         /// Means over the classes.
         precision: f64,
+        /// The mean share of a class's rows that were found.
         recall: f64,
+        /// The mean harmonic mean of precision and recall.
         f1: f64,
         /// Area under the ROC curve, for two classes.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +61,9 @@ impl Metrics {
 
 /// The right answers of some rows of a data set.
 pub struct Truth<'a> {
+    /// Where the answers are.
     pub data: &'a Dataset,
+    /// Which rows.
     pub rows: &'a [u32],
 }
 

@@ -45,6 +45,7 @@ pub struct Epoch {
     pub learning_rate: f64,
     /// Mean over the rows seen, each batch measured before its own update, without penalties.
     pub train_loss: f64,
+    /// Mean over the validation rows in evaluation mode; `None` without such rows.
     pub validation_loss: Option<f64>,
     /// By name, in the order of history.csv's columns.
     pub metrics: Vec<(String, f64)>,
@@ -57,14 +58,19 @@ pub struct Epoch {
 /// One of the three sets of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Set {
+    /// To learn from.
     Train,
+    /// To judge epochs by.
     Validation,
+    /// To judge the result by.
     Test,
 }
 
 impl Set {
+    /// In the order of a split.
     pub const ALL: [Set; 3] = [Set::Train, Set::Validation, Set::Test];
 
+    /// As in history.csv and metrics.json.
     pub fn name(self) -> &'static str {
         match self {
             Set::Train => "train",
@@ -77,7 +83,9 @@ impl Set {
 /// Loss and metrics of a set, in evaluation mode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
+    /// Mean over the rows, without penalties.
     pub loss: f64,
+    /// What the outputs are worth.
     pub metrics: Metrics,
 }
 
@@ -121,10 +129,13 @@ pub struct Trainer<'a> {
 /// What the steps of the open epoch have left so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Open {
+    /// Steps done.
     pub steps: usize,
     /// Sums over the rows seen, in the order in which they were seen.
     pub loss: f64,
+    /// Right answers.
     pub correct: f64,
+    /// Rows seen.
     pub rows: usize,
 }
 
@@ -199,6 +210,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// The device that it trains on.
     pub fn executor(&mut self) -> &mut dyn Executor {
         self.executor.as_mut()
     }

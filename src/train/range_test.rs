@@ -12,7 +12,9 @@ use crate::plan::Phase;
 /// The rates that are tried, evenly on a logarithmic scale.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sweep {
+    /// The lowest rate.
     pub first: f64,
+    /// The highest rate.
     pub last: f64,
     /// Mini-batches, one a rate.
     pub steps: usize,
@@ -34,6 +36,7 @@ impl Sweep {
 /// One step of the test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
+    /// Of this step.
     pub learning_rate: f64,
     /// Mean over the batch's rows, measured before its own update.
     pub loss: f64,
@@ -44,6 +47,7 @@ pub struct Point {
 /// What a range test found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RangeTest {
+    /// One a rate, in rising order.
     pub points: Vec<Point>,
     /// With two significant digits. None: at no rate did the loss fall.
     pub suggestion: Option<f64>,

@@ -1,9 +1,10 @@
 //! What has to be on a device before the first step: the data set, the row order and the start weights.
 
-use crate::config::{ClassWeights, Config, Task};
-use crate::data::{Dataset, Features, Rows};
+use crate::config::{ClassWeights, Column, Config, Target, Task};
+use crate::data::{Dataset, Features, Inputs, Rows};
 use crate::error::{Error, Result};
 use crate::layers::{DataShape, Limits};
+use crate::model::losses;
 use crate::model::random::{self, Stream};
 use crate::ops::TensorId;
 use crate::ops::input::Encoding;
@@ -27,6 +28,20 @@ pub fn shape(data: &Dataset) -> DataShape {
         outputs: data.outputs(),
         train_rows: split.train.len(),
         largest_set: split.train.len().max(split.validation.len()).max(split.test.len()),
+    }
+}
+
+/// Writes down what was inferred from the data, so that the same configuration repeats the run.
+pub fn settle(config: &mut Config, data: &Dataset) {
+    config.data.source = Some(data.source.clone());
+    config.data.task = Some(data.task);
+    if matches!(data.preprocessing.inputs, Inputs::Columns(_)) {
+        let mut names: Vec<Column> = data.target_names.iter().cloned().map(Column::Name).collect();
+        config.data.target = Some(if names.len() == 1 { Target::One(names.remove(0)) } else { Target::Many(names) });
+    }
+    config.loss.name.get_or_insert_with(|| losses::default_for(data.task).name.to_owned());
+    if let Some(last) = config.model.layers.last_mut() {
+        last.units = Some(data.outputs());
     }
 }
 

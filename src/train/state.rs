@@ -14,17 +14,19 @@ pub struct State {
     pub step: u64,
     /// The epochs that are done.
     pub epochs: Vec<Epoch>,
+    /// The epoch that was not finished, if any.
     pub open: Open,
     /// Mean loss of the first batch, before any step.
     pub start_loss: Option<f64>,
     /// Weights and running statistics, in the order of [`Plan::model_tensors`].
     pub weights: Vec<Vec<f32>>,
-    /// The optimizer's slots, in the order of [`slots`].
+    /// The optimizer's slots, one after the other in the order of the plan's parameters.
     pub slots: Vec<Vec<f32>>,
     /// The best epoch by early stopping, with its weights.
     pub best: Option<(usize, Vec<Vec<f32>>)>,
     /// The metric of early stopping at its best (larger is better), and the epochs since.
     pub stopping: (Option<f64>, usize),
+    /// Of the schedule that watches the loss.
     pub plateau: Plateau,
     /// Training so far, in seconds.
     pub seconds: f64,

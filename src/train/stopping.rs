@@ -60,7 +60,9 @@ fn value(metric: &str, epoch: &Epoch) -> Option<f64> {
 /// How good the weights are that a training would keep: the metric of early stopping on the validation rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Objective {
+    /// A column of history.csv.
     pub metric: &'static str,
+    /// Of the metric.
     pub higher_is_better: bool,
 }
 
@@ -128,6 +130,7 @@ impl Stopping {
         (self.best, self.waited) = (best, waited);
     }
 
+    /// Whether its patience is over.
     pub fn is_exhausted(&self) -> bool {
         self.metric.is_some() && self.waited >= self.patience
     }

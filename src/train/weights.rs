@@ -21,8 +21,8 @@ fn file_shape(plan: &Plan, id: TensorId) -> Vec<usize> {
 }
 
 /// A model file's bytes. The same weights and description give the same bytes: they hold no time and no path.
-pub fn to_bytes(plan: &Plan, weights: &[Vec<f32>], description: &serde_json::Value) -> Result<Vec<u8>> {
-    let raw: Vec<Vec<u8>> = weights.iter().map(|w| w.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
+pub fn to_bytes(plan: &Plan, weights: &[impl AsRef<[f32]>], description: &serde_json::Value) -> Result<Vec<u8>> {
+    let raw: Vec<Vec<u8>> = weights.iter().map(|w| w.as_ref().iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
     let mut views = Vec::new();
     for (id, raw) in plan.model_tensors().into_iter().zip(&raw) {
         let view = TensorView::new(Dtype::F32, file_shape(plan, id), raw)

@@ -7,6 +7,7 @@ use super::Description;
 use crate::config::{ClassWeights, MAX_UNITS, Task};
 use crate::data::{Coding, Inputs, Preprocessing};
 use crate::error::{Error, Result};
+use crate::model::activations::Activations;
 
 /// Deeper networks are no networks: the plan's size grows with the number of layers before the weights are seen.
 const MOST_LAYERS: usize = 1000;
@@ -42,6 +43,16 @@ pub(super) fn description(description: &Description, bytes: usize) -> Result<()>
     }
     inputs(&description.preprocessing.inputs)?;
     targets(&description.preprocessing)
+}
+
+/// Checks that every activation is known: a program may have brought its own to training.
+pub(super) fn activations(description: &Description, known: &Activations) -> Result<()> {
+    let names = description.model.layers.iter().filter_map(|layer| layer.activation.as_deref());
+    match names.into_iter().find(|name| known.find_output(name).is_err()) {
+        Some(name) => Err(Error::output(format!("the model has the activation `{name}`, which is not built in"))
+            .remedy("load it in the program that brings this activation, with TrainedModel::load_with")),
+        None => Ok(()),
+    }
 }
 
 /// How many columns the encoded features have.

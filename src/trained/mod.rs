@@ -6,23 +6,25 @@ mod predictions;
 
 use std::path::{Path, PathBuf};
 
+use ndarray::ArrayView2;
 use safetensors::tensor::SafeTensors;
 use serde::Deserialize;
+use serde_json::json;
 
 pub use predictions::Predictions;
 
 use crate::config::{self, ClassWeights, Config, Task};
-use crate::data::{Dataset, Preprocessing};
+use crate::data::{Dataset, Preprocessing, Targets};
 use crate::error::{Error, Result, suggestion};
-use crate::layers::{self, DataShape};
-use crate::model::activations::{self, IDENTITY, Output};
+use crate::layers::{self, DataShape, Limits};
+use crate::model::activations::{Activation, Activations, IDENTITY, Output};
 use crate::model::losses::{self, Form};
 use crate::ops::input::Encoding;
 use crate::ops::loss::output_of;
 use crate::plan::{Executor, Plan};
 use crate::train::metrics::{Metrics, Truth};
 use crate::train::setup::{self, RowWeights};
-use crate::train::{Evaluation, inference, weights};
+use crate::train::{Evaluation, Trainer, inference, weights};
 
 /// The file of a run's folder that holds all of a model.
 pub const FILE: &str = "model.safetensors";
@@ -35,6 +37,7 @@ pub struct TrainedModel {
     preprocessing: Preprocessing,
     /// By name, in the order of a plan's model tensors.
     weights: Vec<(String, Vec<f32>)>,
+    activations: Activations,
 }
 
 /// What the file's metadata says besides the weights.
@@ -49,13 +52,24 @@ impl TrainedModel {
     /// Opens a run's folder or a `model.safetensors` by itself.
     ///
     /// # Errors
-    /// [`Error::Output`] if it is absent, no model of wgrad, or does not hold together.
-    pub fn load(path: &Path) -> Result<Self> {
+    /// [`Error::Output`] if it is absent, no model of wgrad, does not hold together, or has an activation that is not
+    /// built in: [`TrainedModel::load_with`] takes it.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::load_with(path, &[])
+    }
+
+    /// As [`TrainedModel::load`], for a model that was trained with activations of the program's own.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::load`], and [`Error::Usage`] for an activation whose name is taken.
+    pub fn load_with(path: impl AsRef<Path>, activations: &[&'static Activation]) -> Result<Self> {
+        let path = path.as_ref();
         let file = locate(path)?;
         let at = |error: Error| error.at(file.display());
         let bytes = std::fs::read(&file)
             .map_err(|error| at(Error::output(format!("cannot be read: {error}")).remedy("check who may read it")))?;
-        Self::from_bytes(&bytes).map_err(at)
+        let activations = Activations::with(activations)?;
+        Self::from_bytes_with(&bytes, activations).map_err(at)
     }
 
     /// A model from the bytes of its file, which may come from anywhere: memory is taken for what is there, never for
@@ -64,6 +78,14 @@ impl TrainedModel {
     /// # Errors
     /// [`Error::Output`] if they are no model of wgrad or do not hold together.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::from_bytes_with(bytes, Activations::default())
+    }
+
+    /// As [`TrainedModel::from_bytes`], with the activations that the model may name.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::from_bytes`].
+    pub fn from_bytes_with(bytes: &[u8], activations: Activations) -> Result<Self> {
         let no_file = |error| {
             Error::output(format!("is not a safetensors file, or not a whole one: {error}"))
                 .remedy("give a run's folder or its model.safetensors")
@@ -78,13 +100,11 @@ impl TrainedModel {
         let description: Description = serde_json::from_str(text)
             .map_err(|error| foreign(format!("has a description that wgrad does not understand: {error}")))?;
         check::description(&description, bytes.len())?;
+        check::activations(&description, &activations)?;
         let Description { model, loss, preprocessing } = description;
-        let mut config = Config { model, loss, ..Config::default() };
-        // No slots, and no more than a row's gradients: nothing is trained.
-        config.optimizer.name = "sgd".into();
-        config.train.batch_size = 1;
+        let config = inference_config(model, loss);
         config.check().map_err(check::unfit)?;
-        let mut trained = TrainedModel { config, preprocessing, weights: Vec::new() };
+        let mut trained = TrainedModel { config, preprocessing, weights: Vec::new(), activations };
         let plan = trained.compile(1, Encoding::F32, u64::MAX)?;
         let read = weights::of_file(&tensors, &plan)?;
         trained.weights = read.into_iter().map(|(id, values)| (plan.tensor(id).name.clone(), values)).collect();
@@ -92,6 +112,63 @@ impl TrainedModel {
         Ok(trained)
     }
 
+    /// What a trainer has learned: its network with the weights that are on its device now. `config` and `data` are
+    /// those it was made of, settled by [`setup::settle`].
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the weights cannot be read back.
+    pub fn from_trainer(
+        trainer: &mut Trainer,
+        config: &Config,
+        data: &Dataset,
+        activations: Activations,
+    ) -> Result<Self> {
+        let loss = resolved_loss(config, trainer.weights());
+        let config = inference_config(config.model.clone(), loss);
+        let values = trainer.model_weights()?;
+        let plan = trainer.executor().plan();
+        let names = plan.model_tensors().into_iter().map(|id| plan.tensor(id).name.clone());
+        let weights = names.zip(values).collect();
+        Ok(TrainedModel { config, preprocessing: data.preprocessing.clone(), weights, activations })
+    }
+
+    /// The bytes of its `model.safetensors`. The same model gives the same bytes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the weights do not fit the layers.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let plan = self.compile(1, Encoding::F32, u64::MAX)?;
+        let weights: Vec<&[f32]> = self.weights.iter().map(|(_, values)| values.as_slice()).collect();
+        let description =
+            json!({"model": self.config.model, "loss": self.config.loss, "preprocessing": self.preprocessing});
+        weights::to_bytes(&plan, &weights, &description)
+    }
+
+    /// Writes its file, whole or not at all: `path` itself if it ends in `.safetensors`, else `model.safetensors` in
+    /// the folder `path`, which is made if it is not there. Returns the file's path.
+    ///
+    /// # Errors
+    /// [`Error::Output`] with the system's reason.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<PathBuf> {
+        let path = path.as_ref();
+        let is_file = path.extension().is_some_and(|extension| extension == "safetensors");
+        let file = if is_file { path.to_owned() } else { path.join(FILE) };
+        if !is_file {
+            std::fs::create_dir_all(path).map_err(|error| {
+                let error = Error::output(format!("the folder cannot be made: {error}"));
+                error.at(path.display()).remedy("name another one")
+            })?;
+        }
+        crate::file::write(&file, &self.to_bytes()?)?;
+        Ok(file)
+    }
+
+    /// The activations that it may name.
+    pub fn activations(&self) -> &Activations {
+        &self.activations
+    }
+
+    /// How rows are encoded, and what the answers mean.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
     }
@@ -122,7 +199,7 @@ impl TrainedModel {
     pub fn output(&self) -> Result<[Output; 2]> {
         let loss = self.loss()?;
         let last = self.config.model.layers.last().and_then(|layer| layer.activation.as_deref());
-        let own = activations::find_output(last.unwrap_or(IDENTITY.name))?;
+        let own = self.activations.find_output(last.unwrap_or(IDENTITY.name))?;
         let inside = loss.inside.unwrap_or(Output::Pointwise(&IDENTITY));
         // Cross entropy takes the softmax of the sums, whatever the layer says.
         let own = if matches!(loss.form, Form::CrossEntropy) { Output::Pointwise(&IDENTITY) } else { own };
@@ -151,12 +228,24 @@ impl TrainedModel {
         self.preprocessing.dataset(encoded, source)
     }
 
+    /// Encodes rows that are in memory, `[rows, columns]` with the columns in the order of training (for images: grey
+    /// levels from 0 to 255), as the training rows were. A missing value is NaN.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for another number of columns, a model that was trained on words, or targets that do not fit.
+    pub fn read_arrays(&self, x: ArrayView2<f32>, y: Option<Targets>) -> Result<Dataset> {
+        let encoded = self.preprocessing.apply_arrays(x, y)?;
+        self.preprocessing.dataset(encoded, "arrays")
+    }
+
     /// The plan that runs this network on these rows, for a device whose bindings hold `max_binding` bytes.
     ///
     /// # Errors
     /// [`Error::Data`] where the network does not fit the device.
     pub fn plan(&self, data: &Dataset, max_binding: u64) -> Result<Plan> {
-        layers::compile(&self.config, setup::shape(data), max_binding).map_err(|(_, error)| error)
+        let shape = setup::shape(data);
+        layers::compile_with(&self.config, shape, Limits::of_binding(max_binding), &self.activations)
+            .map_err(|(_, error)| error)
     }
 
     fn compile(&self, rows: usize, encoding: Encoding, max_binding: u64) -> Result<Plan> {
@@ -170,7 +259,7 @@ impl TrainedModel {
             train_rows: 0,
             largest_set: rows,
         };
-        layers::compile(&self.config, shape, max_binding)
+        layers::compile_with(&self.config, shape, Limits::of_binding(max_binding), &self.activations)
             .map_err(|(key, error)| check::unfit(if key.is_empty() { error } else { error.at(key) }))
     }
 
@@ -213,6 +302,19 @@ impl TrainedModel {
         let order = setup::order(data);
         inference::run(&mut inference::Resident { executor, data, weights, order }, 0..data.rows)
     }
+}
+
+/// What running a network needs besides its layers: no slots, and no more than a row's gradients.
+fn inference_config(model: config::Model, loss: config::Loss) -> Config {
+    let mut config = Config { model, loss, ..Config::default() };
+    config.optimizer.name = "sgd".into();
+    config.train.batch_size = 1;
+    config
+}
+
+/// "balanced" is a matter of the training rows, which whoever opens the model does not have.
+fn resolved_loss(config: &Config, weights: &RowWeights) -> config::Loss {
+    config::Loss { class_weights: weights.resolved(), ..config.loss.clone() }
 }
 
 /// The model's file from what the user typed.

@@ -57,6 +57,7 @@ impl Predictions {
         predictions
     }
 
+    /// How many rows were answered.
     pub fn rows(&self) -> usize {
         if self.labels.is_empty() { self.values.len() / self.scales.len().max(1) } else { self.labels.len() }
     }

@@ -12,6 +12,7 @@ use wgrad::layers::{self, Limits};
 use wgrad::model::random::counter_based;
 use wgrad::ops::Batch;
 use wgrad::plan::{Executor, Plan};
+use wgrad::train::inference;
 use wgrad::train::setup::{self, RowWeights};
 
 use crate::device::{self, Test};
@@ -140,20 +141,12 @@ impl Subject {
         Ok(setup::write_weights(executor, &start)?)
     }
 
+    #[allow(dead_code, reason = "each test file takes what it needs")]
     /// Training rows `first .. first + count` in the order in which they lie, as step `counter`.
     pub fn batch(&self, first: usize, count: usize, counter: u32) -> Result<Batch, Failed> {
         let weights = RowWeights::new(&self.config, &self.data)?;
-        let rows = &setup::order(&self.data)[first..first + count];
-        let weight: f64 = rows.iter().map(|&row| weights.of(&self.data, row)).sum();
-        Ok(Batch {
-            first: first as u32,
-            count: count as u32,
-            slot: 0,
-            scale: (1.0 / weight) as f32,
-            learning_rate: self.config.optimizer.learning_rate as f32,
-            correction1: 1.0,
-            correction2: 1.0,
-            counter,
-        })
+        let order = setup::order(&self.data);
+        let learning_rate = self.config.optimizer.learning_rate as f32;
+        Ok(Batch { learning_rate, counter, ..inference::batch(&self.data, &weights, &order, first..first + count) })
     }
 }

@@ -154,9 +154,7 @@ fn by_themselves(on: On) -> Result<(), Failed> {
         ),
         (
             "weights",
-            format!(
-                "[model]\nlayers = [{{ type = \"dense\", units = 4, init = \"normal\", scale = 1e30 }}, {{ type = \"dense\", init = \"normal\", scale = 1e30 }}]"
-            ),
+            "[model]\nlayers = [{ type = \"dense\", units = 4, init = \"normal\", scale = 1e30 }, { type = \"dense\", init = \"normal\", scale = 1e30 }]".to_owned(),
             "dense layers.1",
         ),
         (

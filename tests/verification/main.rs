@@ -29,9 +29,7 @@ fn reference(subject: &Subject) -> Result<CpuExecutor<Tracked>, Failed> {
 
 /// The first full batch and the last one, as steps 0 and 1.
 fn batches(subject: &Subject) -> Result<Vec<Batch>, Failed> {
-    let (rows, size) = (subject.data.split.train.len(), subject.plan()?.batch_size);
-    let last = (rows - 1) / size * size;
-    Ok(vec![subject.batch(0, size, 0)?, subject.batch(last, rows - last, 1)?])
+    Ok(wgrad::verify::batches(&*subject.plan()?, &subject.config, &subject.data)?)
 }
 
 fn main() {
