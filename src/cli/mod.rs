@@ -1,6 +1,7 @@
 //! The command line: parses, calls the library, prints. The only place that prints.
 
 mod bench;
+mod completions;
 mod device;
 mod devices;
 mod doctor;
@@ -9,6 +10,7 @@ mod export;
 mod finished;
 mod flags;
 mod machine;
+mod man;
 mod page;
 mod parse;
 mod plan;
@@ -84,6 +86,12 @@ enum Command {
     /// Times training steps, CPU against GPU
     #[command(before_help = bench::EXAMPLES)]
     Bench(bench::Flags),
+    /// Prints what a shell needs to complete commands and flags
+    #[command(before_help = completions::EXAMPLES)]
+    Completions(completions::Flags),
+    /// Writes the manual pages
+    #[command(before_help = man::EXAMPLES)]
+    Man(man::Flags),
 }
 
 /// Runs the program.
@@ -143,6 +151,8 @@ fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Re
         Some(Command::Devices) => devices::run(printer),
         Some(Command::Doctor) => doctor::run(shared, printer),
         Some(Command::Bench(flags)) => bench::run(&flags, shared, printer, began),
+        Some(Command::Completions(flags)) => completions::run(&flags, Cli::command()),
+        Some(Command::Man(flags)) => man::run(&flags, Cli::command(), printer),
     };
     done.map(|()| ExitCode::SUCCESS)
 }
