@@ -9,7 +9,9 @@ mod finished;
 mod flags;
 mod mistakes;
 mod output;
+mod promised;
 mod run_folder;
+mod shell;
 mod tables;
 
 use std::io::Write;

@@ -10,8 +10,9 @@ use crate::place::Place;
 pub fn set(test: &str) -> Place {
     let place = Place::new(test);
     place.write("houses.csv", houses(0..200, true));
-    place.write("more_houses.csv", houses(200..240, true));
+    place.write("test.csv", houses(200..240, true));
     place.write("new.csv", houses(240..250, false));
+    place.write("run.toml", "[data]\nsource = \"houses.csv\"\ntarget = \"price\"\n");
     place.write("flowers.csv", flowers());
     place.write("boston_housing.csv", boston());
     place.write("arrays.npz", arrays());
