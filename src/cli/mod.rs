@@ -123,7 +123,10 @@ static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Keeps quiet until it is known whether anybody catches it: a lost device is found by a panic of wgpu.
 fn note_panic(panic: &PanicHookInfo) {
-    let what = panic.payload_as_str().unwrap_or("a panic").lines().next().unwrap_or_default().to_owned();
+    // `payload_as_str` is younger than `rust-version`.
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+    let what = text.unwrap_or("a panic").lines().next().unwrap_or_default().to_owned();
     let place = panic.location().map_or_else(String::new, |place| format!(" ({}:{})", place.file(), place.line()));
     *PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(format!("{what}{place}"));
 }

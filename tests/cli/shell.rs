@@ -7,13 +7,14 @@ use std::process::{Command, Stdio};
 use crate::promised::{commands, flags};
 use crate::{Place, Said};
 
-/// Each shell, and the command that checks a script on standard input without running it, where there is one.
+/// Each shell, and the command that checks a script on standard input without running it, where there is one: PowerShell
+/// has none, and elvish knows its completer in interactive sessions only.
 const SHELLS: [(&str, Option<&[&str]>); 5] = [
     ("bash", Some(&["bash", "-n"])),
     ("zsh", Some(&["zsh", "-n"])),
     ("fish", Some(&["fish", "--no-execute"])),
     ("powershell", None),
-    ("elvish", Some(&["elvish", "-compileonly", "/dev/stdin"])),
+    ("elvish", None),
 ];
 
 /// Pipes text through another program; `None` where that is not there.

@@ -144,15 +144,16 @@ pub fn agrees(shown: &[String], printed: &str) -> Result<(), String> {
 /// A line with each number as `#` and single spaces.
 fn plain(line: &str) -> String {
     let mut text = String::new();
-    let mut characters = line.chars().peekable();
-    while let Some(c) = characters.next() {
-        if c.is_ascii_digit() {
-            let goes_on = |c: &char| c.is_ascii_digit() || ",.".contains(*c);
-            while characters.next_if(goes_on).is_some() {}
-            text.push('#');
-        } else {
-            text.push(c);
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let mut length = digits(rest);
+        // 1,234.5 is one number; the comma behind it is none of it.
+        while length > 0 && rest[length..].starts_with([',', '.']) && digits(&rest[length + 1..]) > 0 {
+            length += 1 + digits(&rest[length + 1..]);
         }
+        text.push(if length > 0 { '#' } else { c });
+        rest = &rest[if length > 0 { length } else { c.len_utf8() }..];
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -199,13 +200,14 @@ mod tests {
 
     #[test]
     fn numbers_and_ellipses_agree_with_anything_and_words_with_themselves_only() {
-        let printed = "epoch  1/50  loss 0.5\nepoch 10/50  loss 1,234.25\ntrained on llvmpipe in 0.2 s\n";
+        let printed = "epoch  1/50  loss 0.5\nepoch 10/50, loss 1,234.25\ntrained on llvmpipe in 0.2 s\n";
         for good in [
-            "epoch 2/3 loss 9\nepoch 3/3 loss 8\ntrained on llvmpipe in 1 s",
+            "epoch 2/3 loss 9\nepoch 3/3, loss 8\ntrained on llvmpipe in 1 s",
             "…\ntrained on … in 7.5 s",
+            "…\nepoch …, loss 2\ntrained …",
             "epoch 1/1 loss 1\n…",
             "…",
-            "epoch 1/2 loss 1\n…\nepoch 1/2 loss 1\ntrained …",
+            "epoch 1/2 loss 1\n…\nepoch 1/2, loss 1\ntrained …",
         ] {
             assert_eq!(agrees(&lines(good), printed), Ok(()), "{good}");
         }

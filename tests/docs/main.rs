@@ -23,11 +23,15 @@ use place::{Place, Said};
 /// What the pages ask to type and this test does not, each with the reason.
 const NOT_TYPED: &[(&str, &str)] = &[
     ("cargo run --release", "the tour: what it prints depends on the devices; tests/cli holds what it says"),
-    ("cargo run --release --", "stands for `wgrad` where that is not installed"),
     ("cargo install --path .", "builds the program a second time; tried by hand and in the release workflow"),
     ("bash tests/run.sh", "runs this test"),
-    ("wgrad bench", "takes minutes; tests/cli runs a part of the grid"),
+    ("cargo metadata", "no command of its own there: tests/supply_chain.rs reads what it says"),
+    ("cargo deny check", "needs cargo-deny; tests/run.sh runs it where that is installed, and CI does"),
+    ("cargo +1.88 check --locked --all-targets", "needs a second compiler; CI does it"),
 ];
+
+/// What may be typed: a page that asks for anything else must be listed above.
+const PROGRAMS: [&str; 3] = ["wgrad", "cat", "mkdir"];
 
 /// What is said where there is no adapter.
 const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter was found";
@@ -64,6 +68,9 @@ fn try_page(name: &str, page: &str) -> (Vec<String>, usize) {
             Item::Command(command) if NOT_TYPED.iter().any(|(text, _)| *text == command.text) => {}
             Item::Command(command) if command.text.starts_with("cargo test ") => {
                 wrong.extend(no_such_test(name, &command.text));
+            }
+            Item::Command(command) if !PROGRAMS.iter().any(|name| command.text.split(' ').next() == Some(*name)) => {
+                wrong.push(format!("{name}:{}: {}: neither typed nor listed", command.line, command.text));
             }
             Item::Command(command) => {
                 typed += 1;
@@ -188,13 +195,14 @@ fn planted_mistakes_of_a_page_are_found() {
         ("Type `wgrad trian digits`.\n", "exit code 2"),
         ("See `wgrad trian`.\n", "exit code 2"),
         ("<!-- exit 3 -->\n```sh\nwgrad plan digits\n```\n", "exit code 0 instead of 3"),
-        ("```console\n$ wgrad plan digits\n17,226 parameters, rows of 64 batches, …\n…\n```\n", "is what is shown"),
+        ("```console\n$ wgrad plan digits\n…\n17,226 parameters, rows of 64 batches, …\n…\n```\n", "is what is shown"),
         (
             "<!-- file a.toml -->\n```toml\nseeed = 1\n```\n```sh\nwgrad plan digits --config a.toml\n```\n",
             "exit code 3",
         ),
         ("<!-- from src/main.rs -->\n```rust\nfn main() -> u8 {\n```\n", "does not hold"),
         ("Type `cargo test --release --test none`.\n", "no such test"),
+        ("```sh\nfalse\n```\n", "neither typed nor listed"),
     ]
     .into_iter()
     .enumerate()
@@ -202,6 +210,6 @@ fn planted_mistakes_of_a_page_are_found() {
         let (wrong, _) = try_page(&format!("planted{number}"), page);
         assert!(matches!(&wrong[..], [one] if one.contains(word)), "{page}: {wrong:?}");
     }
-    let (wrong, typed) = try_page("sound", "```console\n$ wgrad plan digits\n1 parameters, …\n…\n```\n");
+    let (wrong, typed) = try_page("sound", "```console\n$ wgrad plan digits\n…\n1 parameters, …\n…\n```\n");
     assert_eq!((wrong, typed), (Vec::new(), 1));
 }
