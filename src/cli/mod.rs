@@ -2,6 +2,7 @@
 
 mod bench;
 mod chart;
+mod completions;
 mod cv;
 mod devices;
 mod doctor;
@@ -12,6 +13,7 @@ mod flags;
 mod leaderboard;
 mod lr_find;
 mod machine;
+mod man;
 mod page;
 mod parse;
 mod plan;
@@ -98,6 +100,12 @@ enum Command {
     /// Times training steps, CPU against GPU
     #[command(before_help = bench::EXAMPLES)]
     Bench(bench::Flags),
+    /// Prints what a shell needs to complete commands and flags
+    #[command(before_help = completions::EXAMPLES)]
+    Completions(completions::Flags),
+    /// Writes the manual pages
+    #[command(before_help = man::EXAMPLES)]
+    Man(man::Flags),
 }
 
 /// Runs the program.
@@ -129,6 +137,7 @@ static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Keeps quiet until it is known whether anybody catches it: a lost device is found by a panic of wgpu.
 fn note_panic(panic: &PanicHookInfo) {
+    // `payload_as_str` is younger than `rust-version`.
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
     let what = text.unwrap_or("a panic").lines().next().unwrap_or_default().to_owned();
@@ -162,6 +171,8 @@ fn run(cli: Cli, overrides: &Overrides, printer: &Printer, began: Instant) -> Re
         Some(Command::Devices) => devices::run(printer),
         Some(Command::Doctor) => doctor::run(shared, printer),
         Some(Command::Bench(flags)) => bench::run(&flags, shared, printer, began),
+        Some(Command::Completions(flags)) => completions::run(&flags, Cli::command()),
+        Some(Command::Man(flags)) => man::run(&flags, Cli::command(), printer),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

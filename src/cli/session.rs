@@ -291,7 +291,12 @@ impl Saver<'_> {
 
 /// What to type to go on.
 pub(super) fn resume_command(run: &Path) -> String {
-    let run = run.display().to_string();
-    let plain = run.chars().all(|c| c.is_alphanumeric() || "-_./\\:".contains(c));
-    if plain { format!("wgrad train --resume {run}") } else { format!("wgrad train --resume \"{run}\"") }
+    format!("wgrad train --resume {}", quoted(run))
+}
+
+/// A path as a shell takes it.
+pub(super) fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = path.chars().all(|c| c.is_alphanumeric() || "-_./\\:".contains(c));
+    if plain { path } else { format!("\"{path}\"") }
 }

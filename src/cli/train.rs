@@ -1,6 +1,6 @@
 //! `wgrad train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,9 +13,10 @@ use super::print::Printer;
 use super::progress::Told;
 use super::project::Project;
 use super::resume::Resumed;
-use super::session::{OnDeviceLost, Outcome, Session, Stop, resume_command};
+use super::session::{OnDeviceLost, Outcome, Session, Stop, quoted, resume_command};
 use super::signals::{Request, Signals};
 use super::{lr_find, page, trial, verify};
+use crate::config::BUILT_IN;
 use crate::error::Result;
 use crate::events;
 use crate::train::End;
@@ -244,12 +245,27 @@ pub(super) fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, pr
     if outcome.stop == Stop::TimeUp {
         printer.say(format!("go on with\n  {}", resume_command(folder.path())));
     }
+    printer.say(next(&project.data.source, folder));
     let mut event = Map::from_iter([
         ("event".to_owned(), json!("done")),
         ("run".to_owned(), json!(folder.path().to_string_lossy())),
     ]);
     event.extend(metrics(project, outcome));
     printer.event(&event);
+}
+
+/// What to look at and what to type when a training has ended.
+fn next(data: &str, folder: &Folder) -> String {
+    let run = quoted(folder.path());
+    let page = folder.path().join("report.html");
+    let report = if page.exists() { format!("report: {}\n", page.display()) } else { String::new() };
+    let data = match Path::new(data) {
+        _ if BUILT_IN.contains(&data) => data,
+        folder if folder.is_dir() => "new/",
+        arrays if arrays.extension().is_some_and(|extension| extension == "npz") => "new.npz",
+        _ => "new.csv",
+    };
+    format!("{report}next:\n  wgrad predict {run} {data} -o predictions.csv\n  wgrad export {run} --onnx model.onnx")
 }
 
 /// Metrics, and below them what always giving the same answer would reach.

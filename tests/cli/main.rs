@@ -11,8 +11,10 @@ mod flags;
 mod lr_find;
 mod mistakes;
 mod output;
+mod promised;
 mod run_folder;
 mod search;
+mod shell;
 mod tables;
 
 use std::io::Write;

@@ -237,3 +237,25 @@ fn a_full_disk_leaves_nothing_half_written() {
     assert!(err.contains("bytes are needed there") && err.lines().count() == 1, "{err}");
     assert_eq!(place.names(""), ["clouds.csv"].map(str::to_owned).into());
 }
+
+#[test]
+fn a_training_ends_with_its_report_and_the_two_commands_to_type_next() {
+    let place = Place::new("next commands");
+    place.write("line.csv", line(40));
+    let said = place.good("train line.csv --epochs 2 --out 'my runs/a'");
+    let end = "run: my runs/a\nreport: my runs/a/report.html\nnext:\n  wgrad predict \"my runs/a\" new.csv -o predictions.csv\n  \
+               wgrad export \"my runs/a\" --onnx model.onnx\n";
+    assert!(said.out.ends_with(end), "{}", said.out);
+    assert!(place.path("my runs/a/report.html").exists());
+    // They work as they stand, with what the reader has for new.csv.
+    place.write("new.csv", line(3));
+    for command in said.out.lines().filter_map(|line| line.strip_prefix("  wgrad ")) {
+        place.good(&command.replace('"', "'"));
+    }
+    assert!(place.path("predictions.csv").exists() && place.path("model.onnx").exists());
+    // On the built-in data its name stands for the file; with --json, words go elsewhere and the last line is the same.
+    let said = place.good("train digits --epochs 1 --out digits --json");
+    assert!(said.err.contains("\n  wgrad predict digits digits -o predictions.csv\n"), "{}", said.err);
+    let last: serde_json::Value = serde_json::from_str(said.out.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(last["event"], "done");
+}
