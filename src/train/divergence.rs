@@ -41,7 +41,7 @@ impl fmt::Display for Culprit {
         match &self.reference {
             None => Ok(()),
             Some(Some(place)) if *place == self.place => f.write_str(", and so does the CPU path"),
-            Some(Some(place)) => write!(f, "; on the CPU path `{}` writes the first, to {}", place.op, place.tensor),
+            Some(Some(place)) => write!(f, ", on the CPU path `{}` writes the first, to {}", place.op, place.tensor),
             Some(None) => f.write_str(", but the CPU path does not"),
         }
     }
@@ -68,7 +68,7 @@ impl Trainer<'_> {
             // The search is a service; its own failure is not the news.
             Err(_) => return error,
         };
-        Error::diverged(format!("{problem}; {found}")).remedy(remedy)
+        Error::diverged(format!("{problem}: {found}")).remedy(remedy)
     }
 
     fn culprit(&mut self, reference: Option<&mut dyn Executor>) -> Result<Option<Culprit>> {

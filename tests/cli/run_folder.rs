@@ -233,7 +233,7 @@ fn a_full_disk_leaves_nothing_half_written() {
     let output = command.arg("-c").arg(script).current_dir(place.path("")).output().expect("sh starts");
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{err}");
-    assert!(err.starts_with("error: run/model.safetensors: cannot be written: "), "{err}");
+    assert!(err.starts_with("error: run/checkpoint.safetensors: cannot be written: "), "{err}");
     assert!(err.contains("bytes are needed there") && err.lines().count() == 1, "{err}");
     assert_eq!(place.names(""), ["clouds.csv"].map(str::to_owned).into());
 }

@@ -73,7 +73,7 @@ pub fn items(page: &str) -> Vec<Item> {
 fn spans(line: &str) -> impl Iterator<Item = String> {
     let odd = line.split('`').enumerate().filter(|(i, _)| i % 2 == 1).map(|(_, span)| span);
     odd.filter(|span| span.starts_with("wgrad ") || span.starts_with("cargo ")).map(|span| match span.split_once(' ') {
-        Some(("wgrad", name)) if !name.contains([' ', '-']) => format!("{span} --help"),
+        Some(("wgrad", name)) if !name.contains(' ') && !name.starts_with('-') => format!("{span} --help"),
         _ => span.to_owned(),
     })
 }

@@ -27,7 +27,12 @@ const NOT_TYPED: &[(&str, &str)] = &[
     ("bash tests/run.sh", "runs this test"),
     ("cargo metadata", "no command of its own there: tests/supply_chain.rs reads what it says"),
     ("cargo deny check", "needs cargo-deny; tests/run.sh runs it where that is installed, and CI does"),
-    ("cargo +1.88 check --locked --all-targets", "needs a second compiler; CI does it"),
+    ("cargo run --release --example quickstart", "tests/library.rs runs every example as a module"),
+    ("cargo run --release --example csv [TABLE TARGET]", "tests/library.rs runs every example as a module"),
+    ("cargo run --release --example images [FOLDER]", "tests/library.rs runs every example as a module"),
+    ("cargo run --release --example early_stopping", "tests/library.rs runs every example as a module"),
+    ("cargo run --release --example custom_activation", "tests/library.rs runs every example as a module"),
+    ("cargo doc --open", "opens a browser; tests/run.sh builds the documentation"),
 ];
 
 /// What may be typed: a page that asks for anything else must be listed above.
