@@ -142,7 +142,7 @@ fn descriptions_that_do_not_hold_together_are_refused() {
         at("/preprocessing/inputs/columns/1/coding/categories", json!(["a", "a"])),
         "a category of the column \"t\" twice",
     );
-    refused(at("/model/layers/0/activation", json!("rm -rf")), "model.layers[0].activation");
+    refused(at("/model/layers/0/activation", json!("rm -rf")), "the activation `rm -rf`, which is not built in");
     refused(at("/model/layers/2", json!({"type": "conv"})), "unknown `type`");
     refused(at("/model/layers/2/rate", json!(1.5)), "rate");
     refused(at("/model/layers/3", json!({"type": "dropout", "rate": 0.1})), "the last layer must be dense");
