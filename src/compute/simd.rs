@@ -60,8 +60,8 @@ impl Simd {
         let reach = (k - 1) * step;
         assert!(rows.iter().all(|row| row + reach < left.len()), "the left operand covers its tile");
         assert!((ROWS - 1) * pitch + columns <= c.len(), "the product covers its tile");
-        // SAFETY: the processor has the instruction set, and the assertions above are what the functions ask for.
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: the processor has the instruction set, and the assertions above are what the functions ask for.
         unsafe {
             let (right, c) = (right.as_ptr(), c.as_mut_ptr());
             let left = rows.map(|row| left.as_ptr().add(row));
@@ -81,8 +81,8 @@ impl Simd {
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     pub fn transpose(self, from: &[f32], rows: &[usize; 8], to: &mut [f32], pitch: usize) {
         assert!(rows.iter().all(|row| row + 8 <= from.len()) && 7 * pitch + 8 <= to.len(), "a block is 8 × 8");
-        // SAFETY: the processor has AVX, and 8 rows of 8 elements lie in both slices.
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: the processor has AVX, and 8 rows of 8 elements lie in both slices.
         unsafe {
             x86::transpose(rows.map(|row| from.as_ptr().add(row)), to.as_mut_ptr(), pitch);
         }
