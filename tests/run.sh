@@ -56,7 +56,7 @@ step() { echo; echo "== $*"; "$@"; }
 
 step cargo fmt --all --check
 step cargo clippy --release --all-targets -- --deny warnings
-step cargo test --release
+step cargo test --release --no-fail-fast
 RUSTDOCFLAGS="--deny warnings" step cargo doc --release --no-deps --quiet
 
 # Advisories need the network. Licences, sources and bans are in tests/supply_chain.rs as well.

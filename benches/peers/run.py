@@ -83,14 +83,15 @@ def same_training(threads):
     return f"after {steps} steps from the same weights: loss {own:.6f} (wgrad), {peer:.6f} (PyTorch)"
 
 
-def measure(layers, batch, steps, threads, rounds):
+def measure(layers, batch, steps, threads, rounds, wanted):
     """Median ms of each program, and the median of the rounds' ratios to wgrad's CPU path."""
     times, ratios, modes = {"wgrad cpu": [], "pytorch": []}, [], {}
     for _ in range(rounds):
         own = wgrad(layers, batch, steps, threads, "cpu")
         if not own["verified"]:
             sys.exit(f"wgrad's CPU path is not verified: {own}")
-        results = [line for line in pytorch(layers, batch, steps, threads, "--mode", "best") if "error" not in line]
+        results = [line for mode in wanted for line in pytorch(layers, batch, steps, threads, "--mode", mode)]
+        results = [line for line in results if "error" not in line]
         # At its best: the mode that is fastest in this round.
         best = min(results, key=lambda line: line["ms_per_step"])
         modes[best["mode"]] = modes.get(best["mode"], 0) + 1
@@ -106,19 +107,20 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--rows", type=int, default=len(ROWS), help="only the first of the table")
+    parser.add_argument("--modes", default="best", help="of pytorch.py, with commas; best: every one this machine has")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     import torch
 
     same = same_training(args.threads)
     text = [MARK, "", f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {args.threads} threads, "
-            f"PyTorch {torch.__version__} at its best mode, `python benches/peers/run.py --threads {args.threads} "
-            f"--rounds {args.rounds}`; {same}.", "",
+            f"PyTorch {torch.__version__}, the fastest of its modes {args.modes} in each round, `python benches/peers/run.py "
+            f"--threads {args.threads} --rounds {args.rounds} --modes {args.modes}`; {same}.", "",
             "| network, batch | wgrad CPU path, ms | PyTorch, ms (mode) | PyTorch / wgrad, median (least to most) |",
             "| --- | --- | --- | --- |"]
     print("\n".join(text), flush=True)
     for layers, batch, steps in ROWS[: args.rows]:
-        own, peer, mode, ratios = measure(layers, batch, steps, args.threads, args.rounds)
+        own, peer, mode, ratios = measure(layers, batch, steps, args.threads, args.rounds, args.modes.split(","))
         row = (f"| {layers}, {batch} | {own:.3g} | {peer:.3g} ({mode}) | {statistics.median(ratios):.2f} "
                f"({min(ratios):.2f} to {max(ratios):.2f}) |")
         text.append(row)
