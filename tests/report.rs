@@ -26,9 +26,9 @@ fn main() -> ExitCode {
     ];
     let browsed = in_browser
         .into_iter()
-        .map(|(name, test)| require::trial_where("WGRAD_REQUIRE_CHROMIUM", name, no_browser.clone(), test));
+        .map(|(name, test)| require::trial_where("TEST_REQUIRE_CHROMIUM", name, no_browser.clone(), test));
     let read = require::trial_where(
-        "WGRAD_REQUIRE_PYTHON",
+        "TEST_REQUIRE_PYTHON",
         "tensorboard::every_epoch_is_read_once_also_after_resuming",
         no_tensorboard.map(|error| format!("there is no tensorboard: {}", error.message().unwrap_or_default())),
         events,
@@ -57,9 +57,9 @@ fn wgrad(folder: &Path, arguments: &[&str]) -> Result<(), Failed> {
     Err(format!("{arguments:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
 }
 
-/// `WGRAD_CHROMIUM`, or what is installed.
+/// `TEST_CHROMIUM`, or what is installed.
 fn browser() -> Option<PathBuf> {
-    let named = std::env::var_os("WGRAD_CHROMIUM").filter(|name| !name.is_empty()).map(PathBuf::from);
+    let named = std::env::var_os("TEST_CHROMIUM").filter(|name| !name.is_empty()).map(PathBuf::from);
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let installed = || {
         let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -233,10 +233,10 @@ fn planted_faults() -> Result<(), Failed> {
     insist(check(&path, &["chart-loss"]).is_err(), "a chart that is not there was not missed")
 }
 
-/// Runs a script in the Python that `WGRAD_PYTHON` names (else the one that tests/run.sh made).
+/// Runs a script in the Python that `TEST_PYTHON` names (else the one that tests/run.sh made).
 fn python(script: &str) -> Result<String, Failed> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python");
-    let python = std::env::var_os("WGRAD_PYTHON").map_or(own, PathBuf::from);
+    let python = std::env::var_os("TEST_PYTHON").map_or(own, PathBuf::from);
     let output = Command::new(&python).args(["-W", "ignore", "-c", script]).output()?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

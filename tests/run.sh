@@ -12,7 +12,7 @@ command -v cc >/dev/null || packages+=(build-essential)
 command -v spirv-val >/dev/null || packages+=(spirv-tools)
 [ -e /dev/dri/renderD128 ] || command -v nvidia-smi >/dev/null ||
     compgen -G '/usr/share/vulkan/icd.d/*lvp*' >/dev/null || packages+=(mesa-vulkan-drivers libvulkan1)
-command -v chromium >/dev/null || command -v google-chrome >/dev/null || [ -n "${WGRAD_CHROMIUM:-}" ] ||
+command -v chromium >/dev/null || command -v google-chrome >/dev/null || [ -n "${TEST_CHROMIUM:-}" ] ||
     packages+=(chromium fonts-dejavu-core)
 # A version manager's python3 may be a name with nothing behind it; what counts is that it makes an environment.
 makes_environments() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
@@ -31,12 +31,12 @@ if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
 fi
 # A GPU test without an adapter is a failure, not a pass.
 export WGRAD_REQUIRE_GPU=1
-export WGRAD_REQUIRE_CHROMIUM=1
+export TEST_REQUIRE_CHROMIUM=1
 
 # The Python that exports, model files and event files are tested in. Kept, and made anew when a version below changes. PyTorch takes
-# gigabytes and is not fetched: its test runs where WGRAD_PYTHON names a Python that has it.
+# gigabytes and is not fetched: its test runs where TEST_PYTHON names a Python that has it.
 requirements="numpy==2.2.6 onnx==1.19.1 onnxruntime==1.23.2 safetensors==0.8.0 tensorboard==2.21.0"
-if [ -z "${WGRAD_PYTHON:-}" ]; then
+if [ -z "${TEST_PYTHON:-}" ]; then
     python=target/python
     if [ "$(cat "$python/requirements" 2>/dev/null)" != "$requirements" ]; then
         echo "installing $requirements into $python"
@@ -47,10 +47,10 @@ if [ -z "${WGRAD_PYTHON:-}" ]; then
         "$python/bin/python" -m pip install --quiet --disable-pip-version-check $requirements
         echo "$requirements" >"$python/requirements"
     fi
-    WGRAD_PYTHON="$PWD/$python/bin/python"
-    export WGRAD_PYTHON
+    TEST_PYTHON="$PWD/$python/bin/python"
+    export TEST_PYTHON
 fi
-export WGRAD_REQUIRE_PYTHON=1
+export TEST_REQUIRE_PYTHON=1
 
 step() { echo; echo "== $*"; "$@"; }
 

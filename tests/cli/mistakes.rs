@@ -265,11 +265,7 @@ fn a_run_that_diverges_leaves_no_folder_and_says_what_to_try() {
     for flags in ["", "--epochs 1", "--epochs 1 --set data.split=[1,0,0]", "--epochs 1 --batch-size 1000"] {
         let said = place.run(&format!("train line.csv --lr 1e30 --optimizer sgd {flags}"));
         assert_eq!(said.code, 4, "{flags}: {}", said.err);
-        assert!(
-            said.err.starts_with("error: ") && said.err.contains("is not a finite number: the first is in epoch "),
-            "{}",
-            said.err
-        );
+        assert!(said.err.starts_with("error: ") && said.err.contains("is not a finite number"), "{}", said.err);
         assert!(said.err.contains("such as --lr 0.01"), "{}", said.err);
         assert_eq!((said.err.lines().count(), said.err.matches("; ").count()), (1, 1), "{}", said.err);
         assert!(place.names("runs").is_empty(), "{flags}");

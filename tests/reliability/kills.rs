@@ -8,9 +8,9 @@ use libtest_mimic::{Failed, Trial};
 use crate::place::Place;
 use crate::{ends_with, ensure, missing_adapter, model, require, temporary};
 
-/// `WGRAD_KILLS=500` kills more often.
+/// `TEST_KILLS=500` kills more often.
 fn kills() -> u32 {
-    std::env::var("WGRAD_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+    std::env::var("TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
 
 pub fn trials() -> Vec<Trial> {
