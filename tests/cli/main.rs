@@ -12,6 +12,7 @@ mod lr_find;
 mod mistakes;
 mod output;
 mod promised;
+mod resume;
 mod run_folder;
 mod search;
 mod shell;
