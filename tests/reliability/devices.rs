@@ -1,5 +1,5 @@
 //! A device that is lost, or does not answer, at any submit: exit code 5, a good checkpoint, and with
-//! `--on-device-lost cpu` a run that goes on.
+//! `--on-device-lost cpu` a run that goes on. A driver that leaves out a dispatch: `verify` ends with 7.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         trial("a_device_lost_at_any_submit_ends_with_5_and_the_run_goes_on_to_the_same_model", lost),
         trial("a_run_whose_device_is_lost_can_go_on_on_the_cpu", on_the_cpu),
         trial("a_device_that_does_not_answer_ends_with_5", hangs),
+        trial("a_driver_that_leaves_out_a_dispatch_fails_verification_with_7", leaves_out),
     ]
 }
 
@@ -89,4 +90,30 @@ fn hangs(library: &Path) -> Result<(), Failed> {
         ensure(said.err.contains("did not answer"), said.err)?;
     }
     Ok(())
+}
+
+/// Each dispatch of a verification left out in turn; `train --verify` then leaves no folder.
+fn leaves_out(library: &Path) -> Result<(), Failed> {
+    let place = Place::new("leaves-out");
+    let without = |dispatch: u32, arguments: &str| -> Result<Said, Failed> {
+        let mut command = place.command(arguments);
+        command.env("LD_PRELOAD", library).env("LOST_DISPATCH", dispatch.to_string());
+        Ok(Said::of(&command.output()?))
+    };
+    let mut failed = 0;
+    for dispatch in 1.. {
+        let said = without(dispatch, "verify digits --device gpu")?;
+        if said.code == 0 {
+            ensure(said.out.contains("verified: all "), said.out)?;
+            break;
+        }
+        ensure(said.code == 7, format!("without dispatch {dispatch} it ended with {}: {}", said.code, said.err))?;
+        ensure(said.out.contains("WRONG") && said.err.contains("wrong"), format!("{}{}", said.out, said.err))?;
+        failed += 1;
+    }
+    println!("    {failed} dispatches left out in turn");
+    // Three dense layers: 8 dispatches of a training step and 4 of an evaluation, for a whole batch and a short one.
+    ensure(failed >= 12, "hardly a dispatch was left out")?;
+    let said = without(3, "train digits --device gpu --verify --epochs 1 --out run")?;
+    ensure(said.code == 7 && !place.path("run").exists(), format!("{}: {}", said.code, said.err))
 }

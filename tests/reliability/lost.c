@@ -1,6 +1,7 @@
-/* Loaded before the C library: a Vulkan driver whose device is lost, or does not answer, from the n-th submit on.
-   LOST_SUBMIT (1, 2, …); LOST_HANGS=1: waits end without the work being done. The loader is opened with dlopen, so its
-   functions are taken over where they are looked up. */
+/* Loaded before the C library: a Vulkan driver whose device is lost, or does not answer, from the n-th submit on, or
+   that leaves out one dispatch. LOST_SUBMIT (1, 2, …); LOST_HANGS=1: waits end without the work being done;
+   LOST_DISPATCH (1, 2, …): the one that does nothing. The loader is opened with dlopen, so its functions are taken over
+   where they are looked up. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdint.h>
@@ -16,7 +17,8 @@ static Lookup instance_lookup, device_lookup;
 static int (*next_submit)(void *, uint32_t, const void *, void *);
 static int (*next_wait_fences)(void *, uint32_t, const void *, uint32_t, uint64_t);
 static int (*next_wait_semaphores)(void *, const void *, uint64_t);
-static int submits;
+static void (*next_dispatch)(void *, uint32_t, uint32_t, uint32_t);
+static int submits, dispatches;
 
 static int is_over(void) {
     const char *number = getenv("LOST_SUBMIT");
@@ -39,6 +41,12 @@ static int wait_semaphores(void *device, const void *info, uint64_t time) {
     if (!is_over()) return next_wait_semaphores(device, info, time);
     return hangs() ? TIMEOUT : DEVICE_LOST;
 }
+/* Dispatches without workgroups only make the driver compile: they are not counted. */
+static void dispatch(void *commands, uint32_t x, uint32_t y, uint32_t z) {
+    const char *number = getenv("LOST_DISPATCH");
+    if (x > 0 && number && __sync_add_and_fetch(&dispatches, 1) == atoi(number)) return;
+    next_dispatch(commands, x, y, z);
+}
 
 static Function taken_over(const char *name, Function found) {
     if (!found) return found;
@@ -48,6 +56,7 @@ static Function taken_over(const char *name, Function found) {
         return (Function)own;              \
     }
     TAKE("vkQueueSubmit", next_submit, submit)
+    TAKE("vkCmdDispatch", next_dispatch, dispatch)
     TAKE("vkWaitForFences", next_wait_fences, wait_fences)
     TAKE("vkWaitSemaphores", next_wait_semaphores, wait_semaphores)
     TAKE("vkWaitSemaphoresKHR", next_wait_semaphores, wait_semaphores)
