@@ -138,6 +138,20 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_of_error_has_its_exit_code() {
+        let kinds = [
+            Error::internal("").exit_code(),
+            Error::usage("").exit_code(),
+            Error::data("").exit_code(),
+            Error::diverged("").exit_code(),
+            Error::device("").exit_code(),
+            Error::output("").exit_code(),
+            Error::verification("").exit_code(),
+        ];
+        assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
     fn suggestions_are_near_misses_only() {
         let names = ["relu", "tanh", "sigmoid"];
         assert_eq!(suggestion("rellu", names), Some("relu"));

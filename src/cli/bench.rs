@@ -200,18 +200,33 @@ fn grid(names: &[&str], shared: &Shared, printer: &Printer, began: Instant) -> R
         printer.result(row);
     }
     if devices.len() == 2 {
-        let (first, second) = (devices[0].info(), devices[1].info());
-        let verdict = match wins.first() {
-            None => format!("{} is faster everywhere in this grid", first.adapter),
-            Some((width, batch)) => format!(
-                "{} wins in {} of {} cells, first at width {width}, batch {batch}",
-                second.adapter,
-                wins.len(),
-                widths.len() * batches.len()
-            ),
-        };
+        let names = [&devices[0], &devices[1]].map(|device| device.info().adapter);
+        let verdict = crossover(&names, &wins, widths.len() * batches.len());
         printer.result(format!("crossover: {verdict}"));
         printer.event(&serde_json::json!({"event": "crossover", "wins": wins}));
     }
     Ok(())
+}
+
+/// From where the second device wins: `wins` are the widths and batches of the grid's cells where it did, in order.
+fn crossover([first, second]: &[String; 2], wins: &[(usize, usize)], cells: usize) -> String {
+    match wins.first() {
+        None => format!("{first} is faster everywhere in this grid"),
+        Some((width, batch)) => {
+            format!("{second} wins in {} of {cells} cells, first at width {width}, batch {batch}", wins.len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crossover_is_told_from_the_cells_that_the_second_device_wins() {
+        let names = ["Xeon", "Arc"].map(str::to_owned);
+        assert_eq!(crossover(&names, &[], 16), "Xeon is faster everywhere in this grid");
+        let wins = [(64, 1024), (256, 64)];
+        assert_eq!(crossover(&names, &wins, 16), "Arc wins in 2 of 16 cells, first at width 64, batch 1024");
+    }
 }

@@ -50,16 +50,9 @@ fn instance() -> wgpu::Instance {
 pub fn adapters() -> Result<Vec<Adapter>> {
     let found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
     let low_power = std::env::var("WGPU_POWER_PREF").is_ok_and(|value| value.eq_ignore_ascii_case("low"));
-    let rank = |adapter: &wgpu::Adapter| match adapter.get_info().device_type {
-        wgpu::DeviceType::DiscreteGpu => usize::from(low_power),
-        wgpu::DeviceType::IntegratedGpu => usize::from(!low_power),
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    };
     let mut found: Vec<wgpu::Adapter> =
         found.into_iter().filter(|adapter| adapter.features().contains(wgpu::Features::IMMEDIATES)).collect();
-    found.sort_by_key(rank);
+    found.sort_by_key(|adapter| rank(adapter.get_info().device_type, low_power));
     let mut adapters: Vec<Adapter> = found.into_iter().map(describe).collect();
     if let Ok(wanted) = std::env::var("WGPU_ADAPTER_NAME") {
         adapters.retain(|adapter| adapter.name.to_lowercase().contains(&wanted.to_lowercase()));
@@ -73,6 +66,17 @@ pub fn adapters() -> Result<Vec<Adapter>> {
         adapter.index = index;
     }
     Ok(adapters)
+}
+
+/// The place of a kind of device in the list: the fastest first, or the most frugal.
+fn rank(kind: wgpu::DeviceType, low_power: bool) -> usize {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => usize::from(low_power),
+        wgpu::DeviceType::IntegratedGpu => usize::from(!low_power),
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
 }
 
 /// Subgroups that hold a whole workgroup of the kernels for software adapters.
@@ -169,5 +173,22 @@ pub fn open(selector: &Selector) -> Result<Device> {
                 .remedy(format!("{hint}found: {}", names.join(", "))))
         }
         (None, Selector::Best) => unreachable!("the list is not empty"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fastest_adapter_is_the_best_and_with_low_power_the_most_frugal() {
+        use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, Other, VirtualGpu};
+        let sorted = |low_power| {
+            let mut kinds = [Cpu, Other, IntegratedGpu, VirtualGpu, DiscreteGpu];
+            kinds.sort_by_key(|kind| rank(*kind, low_power));
+            kinds
+        };
+        assert_eq!(sorted(false), [DiscreteGpu, IntegratedGpu, VirtualGpu, Other, Cpu]);
+        assert_eq!(sorted(true), [IntegratedGpu, DiscreteGpu, VirtualGpu, Other, Cpu]);
     }
 }
