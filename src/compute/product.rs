@@ -157,6 +157,7 @@ fn block(simd: Simd, k: usize, n: usize, a: Operand<f32>, packed: &[f32], first:
         c.fill(0.0);
     }
     let mut right = Right { simd, packed, n, k, depth: 0..0 };
+    let mut left = [0.0; MOST_ROWS * DEPTH];
     for pass in 0..passes {
         // Passes start at multiples of 8, so that all blocks to transpose are whole.
         let start = |pass: usize| if pass == passes { k } else { (k * pass / passes) & !7 };
@@ -166,7 +167,7 @@ fn block(simd: Simd, k: usize, n: usize, a: Operand<f32>, packed: &[f32], first:
             let left = |row: usize| a.start(first + row) + start;
             right.multiply(a.values, left, a.strides.column, c);
         } else {
-            right.multiply_packed(a, first, c);
+            right.multiply_packed(a, first, &mut left, c);
         }
     }
 }
@@ -183,57 +184,87 @@ struct Right<'a> {
 impl Right<'_> {
     /// As [`Right::multiply`], with the left operand packed first: what a tile reads then lies together, whatever the
     /// strides. Rows a power of two apart would all fall into the same few places of the first-level cache.
-    fn multiply_packed(&self, a: Operand<f32>, first: usize, c: &mut [f32]) {
-        let (rows, depth) = (c.len() / self.n, self.depth.len());
-        let mut packed = [0.0; MOST_ROWS * DEPTH];
-        for (tile, packed) in packed.chunks_exact_mut(depth * ROWS).take(rows.div_ceil(ROWS)).enumerate() {
-            let starts: [usize; ROWS] = std::array::from_fn(|r| a.start(first + (tile * ROWS + r).min(rows - 1)));
-            let is_transpose = a.strides.row == 1 && a.order.is_none() && (tile + 1) * ROWS <= rows;
-            if is_transpose {
-                for (p, to) in packed.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
-                    let from = &a.values[starts[0] + (self.depth.start + p) * a.strides.column..];
-                    *to = *from.first_chunk().expect("an operand covers its matrix");
-                }
-                continue;
+    fn multiply_packed(&self, a: Operand<f32>, first: usize, packed: &mut [f32], c: &mut [f32]) {
+        let (n, rows, depth, adds) = (self.n, c.len() / self.n, self.depth.len(), self.depth.start > 0);
+        let tiles = rows.div_ceil(ROWS);
+        let packed = &mut packed[..tiles * depth * ROWS];
+        for (tile, packed) in packed.chunks_exact_mut(depth * ROWS).enumerate() {
+            self.pack_left(a, first + tile * ROWS, (rows - tile * ROWS).min(ROWS), packed);
+        }
+        for j in 0..n.div_ceil(COLUMNS) {
+            let columns = COLUMNS.min(n - j * COLUMNS);
+            let whole = if columns.is_multiple_of(LANES) { rows / ROWS } else { 0 };
+            let (tiles, rest) = packed.split_at(whole * depth * ROWS);
+            let next = if (j + 1) * COLUMNS < n { self.panel(j + 1) } else { self.panel(0) };
+            let c = &mut c[j * COLUMNS..];
+            if whole > 0 {
+                self.simd.tiles(tiles, self.panel(j), next, c, n, columns, adds);
             }
-            let whole = if a.strides.column == 1 { depth & !7 } else { 0 };
-            for p in (0..whole).step_by(8) {
-                let rows = starts.map(|start| start + self.depth.start + p);
-                self.simd.transpose(a.values, &rows, &mut packed[p * ROWS..], ROWS);
-            }
-            for p in whole..depth {
-                let at = (self.depth.start + p) * a.strides.column;
-                let to = &mut packed[p * ROWS..][..ROWS];
-                to.iter_mut().zip(starts).for_each(|(to, start)| *to = a.values[start + at]);
+            for (i, left) in rest.chunks_exact(depth * ROWS).enumerate() {
+                let row = (whole + i) * ROWS;
+                let starts = std::array::from_fn(|r| r);
+                self.edge(left, &starts, ROWS, j, ROWS.min(rows - row), &mut c[row * n..]);
             }
         }
-        self.multiply(&packed, |row| row / ROWS * depth * ROWS + row % ROWS, ROWS, c);
+    }
+
+    /// This pass's part of a panel.
+    fn panel(&self, j: usize) -> &[f32] {
+        &self.packed[j * self.k * COLUMNS..][self.depth.start * COLUMNS..self.depth.end * COLUMNS]
+    }
+
+    /// A tile that is cut by the end of the product: computed whole, `rows` rows of it copied.
+    fn edge(&self, left: &[f32], starts: &[usize; ROWS], step: usize, j: usize, rows: usize, c: &mut [f32]) {
+        let columns = COLUMNS.min(self.n - j * COLUMNS);
+        let mut tile = [0.0; ROWS * COLUMNS];
+        let padded = columns.next_multiple_of(LANES);
+        self.simd.tile(left, starts, step, self.panel(j), &mut tile, COLUMNS, padded, false);
+        for r in 0..rows {
+            let (c, tile) = (&mut c[r * self.n..][..columns], &tile[r * COLUMNS..][..columns]);
+            if self.depth.start > 0 {
+                c.iter_mut().zip(tile).for_each(|(c, t)| *c += t);
+            } else {
+                c.copy_from_slice(tile);
+            }
+        }
+    }
+
+    /// One tile of the left operand, column after column; rows that it has not are a copy of its last one.
+    fn pack_left(&self, a: Operand<f32>, first: usize, rows: usize, packed: &mut [f32]) {
+        let (depth, first_depth) = (self.depth.len(), self.depth.start);
+        let starts: [usize; ROWS] = std::array::from_fn(|r| a.start(first + r.min(rows - 1)));
+        if a.strides.row == 1 && a.order.is_none() && rows == ROWS {
+            for (p, to) in packed.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
+                let from = &a.values[starts[0] + (first_depth + p) * a.strides.column..];
+                *to = *from.first_chunk().expect("an operand covers its matrix");
+            }
+            return;
+        }
+        let whole = if a.strides.column == 1 { depth & !7 } else { 0 };
+        for p in (0..whole).step_by(8) {
+            let rows = starts.map(|start| start + first_depth + p);
+            self.simd.transpose(a.values, &rows, &mut packed[p * ROWS..], ROWS);
+        }
+        for p in whole..depth {
+            let at = (first_depth + p) * a.strides.column;
+            let to = &mut packed[p * ROWS..][..ROWS];
+            to.iter_mut().zip(starts).for_each(|(to, start)| *to = a.values[start + at]);
+        }
     }
 
     /// Adds this pass to `c`, or starts it with the first one. Element (i, p) of the left operand is
     /// `left[start(i) + p·step]`.
     fn multiply(&self, left: &[f32], start: impl Fn(usize) -> usize, step: usize, c: &mut [f32]) {
         let (n, rows, adds) = (self.n, c.len() / self.n, self.depth.start > 0);
-        for (j, panel) in self.packed.chunks_exact(self.k * COLUMNS).enumerate() {
-            let right = &panel[self.depth.start * COLUMNS..self.depth.end * COLUMNS];
+        for j in 0..n.div_ceil(COLUMNS) {
             let columns = COLUMNS.min(n - j * COLUMNS);
-            let padded = columns.next_multiple_of(LANES);
             for i in (0..rows).step_by(ROWS) {
                 let starts = std::array::from_fn(|r| start((i + r).min(rows - 1)));
                 let c = &mut c[i * n + j * COLUMNS..];
-                if i + ROWS <= rows && columns == padded {
-                    self.simd.tile(left, &starts, step, right, c, n, padded, adds);
-                    continue;
-                }
-                let mut tile = [0.0; ROWS * COLUMNS];
-                self.simd.tile(left, &starts, step, right, &mut tile, COLUMNS, padded, false);
-                for r in 0..ROWS.min(rows - i) {
-                    let (c, tile) = (&mut c[r * n..][..columns], &tile[r * COLUMNS..][..columns]);
-                    if adds {
-                        c.iter_mut().zip(tile).for_each(|(c, t)| *c += t);
-                    } else {
-                        c.copy_from_slice(tile);
-                    }
+                if i + ROWS <= rows && columns.is_multiple_of(LANES) {
+                    self.simd.tile(left, &starts, step, self.panel(j), c, n, columns, adds);
+                } else {
+                    self.edge(left, &starts, step, j, ROWS.min(rows - i), c);
                 }
             }
         }

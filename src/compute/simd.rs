@@ -74,6 +74,45 @@ impl Simd {
         }
     }
 
+    /// Tiles one below the other, as [`Simd::tile`] one by one: `left` holds, tile by tile, k columns of [`ROWS`] elements.
+    /// `next` is what will be read afterwards; it comes nearer meanwhile.
+    ///
+    /// # Panics
+    /// If a slice is too short.
+    #[allow(clippy::too_many_arguments, reason = "the operands of one instruction sequence")]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+    pub fn tiles(
+        self,
+        left: &[f32],
+        right: &[f32],
+        next: &[f32],
+        c: &mut [f32],
+        pitch: usize,
+        columns: usize,
+        adds: bool,
+    ) {
+        let k = right.len() / COLUMNS;
+        assert!(columns.is_multiple_of(LANES) && (LANES..=COLUMNS).contains(&columns), "a tile has whole vectors");
+        assert!(k > 0 && right.len() == k * COLUMNS, "the right operand has whole rows");
+        assert!(left.len().is_multiple_of(k * ROWS), "the left operand has whole tiles");
+        let tiles = left.len() / (k * ROWS);
+        assert!(tiles == 0 || (tiles * ROWS - 1) * pitch + columns <= c.len(), "the product covers its tiles");
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the processor has the instruction set, and the assertions above are what the functions ask for.
+        unsafe {
+            let (left, right, next, c) = (left.as_ptr(), right.as_ptr(), next.as_ptr(), c.as_mut_ptr());
+            match (self.0, columns / LANES) {
+                (Set::Avx2, _) => (0..tiles).for_each(|tile| {
+                    let left = std::array::from_fn(|row| left.add(tile * k * ROWS + row));
+                    x86::tile_avx2(k, left, ROWS, right, c.add(tile * ROWS * pitch), pitch, columns, adds);
+                }),
+                (Set::Avx512, 1) => x86::tiles_avx512::<1>(tiles, k, left, right, next, c, pitch, adds),
+                (Set::Avx512, 2) => x86::tiles_avx512::<2>(tiles, k, left, right, next, c, pitch, adds),
+                (Set::Avx512, _) => x86::tiles_avx512::<3>(tiles, k, left, right, next, c, pitch, adds),
+            }
+        }
+    }
+
     /// Transposes 8 × 8 elements: `to[j·pitch + i] = from[rows[i] + j]`.
     ///
     /// # Panics
@@ -175,6 +214,66 @@ mod x86 {
                     _mm512_storeu_ps(to, sum);
                 }
             }
+        }
+    }
+
+    /// Tiles one below the other, whose rows of `left` lie together. Four steps of k at a time, and with each four a line
+    /// of `next`, which is not read but fetched: the next panel is in the second cache when its turn comes.
+    ///
+    /// # Safety
+    /// `left` must be valid for `tiles·k·ROWS` reads, `right` for `k·COLUMNS` reads, `c` for reads and writes of
+    /// `16·VECTORS` elements at each of the `tiles·ROWS` multiples of `pitch`. `next` may be any address.
+    #[target_feature(enable = "avx512f")]
+    #[allow(clippy::too_many_arguments, reason = "the operands of one instruction sequence")]
+    pub unsafe fn tiles_avx512<const VECTORS: usize>(
+        tiles: usize,
+        k: usize,
+        mut left: *const f32,
+        right: *const f32,
+        mut next: *const f32,
+        mut c: *mut f32,
+        pitch: usize,
+        adds: bool,
+    ) {
+        for _ in 0..tiles {
+            for i in 0..ROWS {
+                for v in 0..VECTORS {
+                    _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(i * pitch + 16 * v).cast());
+                }
+            }
+            let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
+            let mut right = right;
+            for first in (0..k).step_by(4) {
+                _mm_prefetch::<_MM_HINT_T1>(next.cast());
+                next = next.wrapping_add(16);
+                for _ in first..k.min(first + 4) {
+                    let mut b = [_mm512_setzero_ps(); VECTORS];
+                    for (v, b) in b.iter_mut().enumerate() {
+                        // SAFETY: column 16·v of row p.
+                        *b = unsafe { _mm512_loadu_ps(right.add(16 * v)) };
+                    }
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        // SAFETY: row i of column p of the tile.
+                        let a = _mm512_set1_ps(unsafe { *left.add(i) });
+                        for (sum, b) in sums.iter_mut().zip(b) {
+                            *sum = _mm512_fmadd_ps(a, b, *sum);
+                        }
+                    }
+                    left = left.wrapping_add(ROWS);
+                    right = right.wrapping_add(COLUMNS);
+                }
+            }
+            for (i, sums) in sums.into_iter().enumerate() {
+                for (v, sum) in sums.into_iter().enumerate() {
+                    // SAFETY: column 16·v of row i of the tile's part of `c`.
+                    unsafe {
+                        let to = c.add(i * pitch + 16 * v);
+                        let sum = if adds { _mm512_add_ps(_mm512_loadu_ps(to), sum) } else { sum };
+                        _mm512_storeu_ps(to, sum);
+                    }
+                }
+            }
+            c = c.wrapping_add(ROWS * pitch);
         }
     }
 
