@@ -1,5 +1,7 @@
 /* Loaded before the C library: makes the n-th file operation of one kind below one folder fail, and says so in a file.
-   FAULT_FOLDER, FAULT_OPERATION (open, write, fsync, rename, mkdir), FAULT_NUMBER (1, 2, …), FAULT_ERRNO, FAULT_TOLD. */
+   FAULT_FOLDER, FAULT_OPERATION (open, write, fsync, rename, mkdir), FAULT_NUMBER (1, 2, …), FAULT_ERRNO, FAULT_TOLD.
+   With FAULT_SLOW_IF, a file's name, and FAULT_SECONDS: the first such operation once that file is there takes so
+   long. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -9,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-static int count;
+static int count, waits;
 
 static int is_below(const char *path) {
     const char *folder = getenv("FAULT_FOLDER");
@@ -27,13 +30,28 @@ static int is_file_below(int file) {
     return is_below(path);
 }
 
-static int fails(const char *operation, int counts) {
-    const char *wanted = getenv("FAULT_OPERATION"), *number = getenv("FAULT_NUMBER"), *told = getenv("FAULT_TOLD");
-    if (!counts || !wanted || !number || strcmp(wanted, operation) != 0) return 0;
-    if (__sync_add_and_fetch(&count, 1) != atoi(number)) return 0;
-    int (*open_)(const char *, int, ...) = dlsym(RTLD_NEXT, "open");
-    int file = told ? open_(told, O_CREAT | O_WRONLY, 0644) : -1;
+static void tell(void) {
+    const char *told = getenv("FAULT_TOLD");
+    int (*next)(const char *, int, ...) = dlsym(RTLD_NEXT, "open");
+    int file = told ? next(told, O_CREAT | O_WRONLY, 0644) : -1;
     if (file >= 0) close(file);
+}
+
+/* Signals do not shorten it. */
+static void wait_long(void) {
+    struct timespec left = {atoi(getenv("FAULT_SECONDS")), 0};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) continue;
+}
+
+static int fails(const char *operation, int counts) {
+    const char *wanted = getenv("FAULT_OPERATION"), *number = getenv("FAULT_NUMBER"), *slow = getenv("FAULT_SLOW_IF");
+    if (!counts || !wanted || strcmp(wanted, operation) != 0) return 0;
+    if (slow && access(slow, F_OK) == 0 && __sync_add_and_fetch(&waits, 1) == 1) {
+        tell();
+        wait_long();
+    }
+    if (!number || __sync_add_and_fetch(&count, 1) != atoi(number)) return 0;
+    tell();
     errno = atoi(getenv("FAULT_ERRNO"));
     return 1;
 }

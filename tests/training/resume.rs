@@ -111,6 +111,8 @@ fn each_setting(on: On) -> Result<(), Failed> {
         "[optimizer]\nname = \"rmsprop\"\ncentered = true\nmomentum = 0.5\n[schedule]\nname = \"one_cycle\"",
         "[optimizer]\nname = \"adagrad\"\n[schedule]\nname = \"cosine\"\n[regularization]\nclip_norm = 0.5",
         "[optimizer]\nname = \"adamw\"\n[schedule]\nname = \"plateau\"\npatience = 0\nwarmup_steps = 30",
+        // So slow that no epoch is better than the first one: the rate is reduced again and again.
+        "[optimizer]\nname = \"sgd\"\nlearning_rate = 1e-9\n[schedule]\nname = \"plateau\"\npatience = 1",
         "[optimizer]\nname = \"adam\"\n[loss]\nclass_weights = \"balanced\"\n[schedule]\nname = \"exponential\"\nfactor = 0.8",
     ];
     for text in settings {
