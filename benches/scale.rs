@@ -222,13 +222,13 @@ fn soak(device: &str) -> Outcome {
             }
             Ok(())
         };
-        for steps in [10_000, 20_000, 40_000] {
+        for steps in [10_000, 40_000, 120_000] {
             to(&mut trainer, steps)?;
             println!("warm-up, {steps} steps: {:.1} MB", resident()? as f64 / 1e6);
         }
         let before = resident()?;
         let began = Instant::now();
-        to(&mut trainer, 140_000)?;
+        to(&mut trainer, 220_000)?;
         let name = if window.is_some() { "streamed" } else { "resident" };
         let each = began.elapsed().as_secs_f64() * 1e6 / 1e5;
         flat(&format!("100,000 steps, {name} data, {each:.0} µs each"), before, resident()?)?;

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::{self, GpuExecutor, Selector};
 use crate::layers::{DataShape, Limits};
-use crate::model::real::Tracked;
+use crate::model::tracked::Tracked;
 use crate::plan::{self, DeviceInfo, Executor, Plan};
 use crate::train::Trainer;
 use crate::verify::{self, Report};

@@ -5,7 +5,8 @@ use wgrad::bench::{Subject, first_batch};
 use wgrad::compute::product::product;
 use wgrad::compute::{Operand, Simd, Team};
 use wgrad::cpu::CpuExecutor;
-use wgrad::model::real::{Real, Tracked};
+use wgrad::model::real::Real;
+use wgrad::model::tracked::Tracked;
 use wgrad::plan::{Executor, Phase, Role};
 use wgrad::train::setup::{self, RowWeights};
 

@@ -11,7 +11,7 @@ use crate::cpu::CpuExecutor;
 use crate::device::{self, Chosen};
 use crate::error::Result;
 use crate::gpu;
-use crate::model::real::Tracked;
+use crate::model::tracked::Tracked;
 use crate::train::setup::{self, RowWeights};
 use crate::verify;
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::compute::Team;
 use crate::error::{Error, Result};
-use crate::model::real::{Real, Tracked};
+use crate::model::real::Real;
+use crate::model::tracked::Tracked;
 use crate::ops::{Batch, Cells, Op, Storage, TensorId};
 use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Reference, Role, Values};
 

@@ -1,7 +1,8 @@
 //! The activations: one row each, with its WGSL file, the same formula in Rust and the places where it has kinks.
 //! Knows nothing of layers, plans or devices.
 
-use super::real::{Each, Family, Real, Tracked};
+use super::real::{Each, Family, Real};
+use super::tracked::Tracked;
 use crate::error::{Error, Result, suggestion};
 
 /// What the forward pass keeps for the derivative.

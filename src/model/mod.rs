@@ -8,3 +8,4 @@ pub mod optimizers;
 pub mod random;
 pub mod real;
 pub mod schedules;
+pub mod tracked;

@@ -78,7 +78,7 @@ macro_rules! formula {
                 }
             });
         }
-        Each { f32: update::<f32>, f64: update::<f64>, tracked: update::<super::real::Tracked> }
+        Each { f32: update::<f32>, f64: update::<f64>, tracked: update::<super::tracked::Tracked> }
     }};
 }
 

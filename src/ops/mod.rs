@@ -19,7 +19,7 @@ pub mod update;
 
 use bytemuck::Pod;
 
-use crate::model::real::Tracked;
+use crate::model::tracked::Tracked;
 pub use edge::Edge;
 pub use input::Input;
 pub use tensors::{Cells, Storage};
@@ -187,7 +187,7 @@ macro_rules! twins {
         fn twin_f64(&self, cells: &crate::ops::Cells<f64>, batch: &crate::ops::Batch) {
             self.twin(cells, batch);
         }
-        fn twin_tracked(&self, cells: &crate::ops::Cells<crate::model::real::Tracked>, batch: &crate::ops::Batch) {
+        fn twin_tracked(&self, cells: &crate::ops::Cells<crate::model::tracked::Tracked>, batch: &crate::ops::Batch) {
             self.twin(cells, batch);
         }
     };

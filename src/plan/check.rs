@@ -124,7 +124,7 @@ mod tests {
         }
         fn twin_f32(&self, _: &crate::ops::Cells<f32>, _: &Batch) {}
         fn twin_f64(&self, _: &crate::ops::Cells<f64>, _: &Batch) {}
-        fn twin_tracked(&self, _: &crate::ops::Cells<crate::model::real::Tracked>, _: &Batch) {}
+        fn twin_tracked(&self, _: &crate::ops::Cells<crate::model::tracked::Tracked>, _: &Batch) {}
     }
 
     fn refusal(arguments: impl Fn(&dyn Fn(&str) -> TensorId) -> Vec<Argument>) -> String {

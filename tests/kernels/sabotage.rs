@@ -3,7 +3,7 @@
 use libtest_mimic::Failed;
 use wgrad::gpu::{Device, Options};
 use wgrad::model::activations::IDENTITY;
-use wgrad::model::real::Tracked;
+use wgrad::model::tracked::Tracked;
 use wgrad::ops::dense::Dense;
 use wgrad::ops::{Argument, Batch, Cells, Class, Immediates, Input, Op, Region, TensorId, Tile};
 

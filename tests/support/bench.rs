@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use wgrad::cpu::CpuExecutor;
 use wgrad::gpu::{Device, GpuExecutor, Options};
 use wgrad::model::random::{Stream, generator, uniform};
-use wgrad::model::real::Tracked;
+use wgrad::model::tracked::Tracked;
 use wgrad::ops::{Access, Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch};
 use wgrad::plan::{Element, Executor, Phase, Plan, Reference, Role, Step, Tensor, Values};
 

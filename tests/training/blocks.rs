@@ -2,7 +2,7 @@
 
 use libtest_mimic::Failed;
 use wgrad::data::Dataset;
-use wgrad::model::real::UNIT_ROUNDOFF;
+use wgrad::model::tracked::UNIT_ROUNDOFF;
 use wgrad::plan::Phase;
 
 use crate::subject::{Each, On, Subject, as_bytes, classes, ensure, split};

@@ -15,7 +15,7 @@ mod verdict;
 
 use libtest_mimic::Failed;
 use wgrad::cpu::CpuExecutor;
-use wgrad::model::real::Tracked;
+use wgrad::model::tracked::Tracked;
 use wgrad::ops::Batch;
 
 use subject::Subject;

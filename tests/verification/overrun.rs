@@ -5,7 +5,7 @@ use std::sync::Arc;
 use libtest_mimic::Failed;
 use wgrad::gpu::{Device, GpuExecutor, Options};
 use wgrad::layers;
-use wgrad::model::real::Tracked;
+use wgrad::model::tracked::Tracked;
 use wgrad::ops::{Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile};
 use wgrad::plan::Step;
 use wgrad::train::setup;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use libtest_mimic::Failed;
 use wgrad::cpu::CpuExecutor;
-use wgrad::model::real::Tracked;
+use wgrad::model::tracked::Tracked;
 use wgrad::ops::{Access, Batch, Region, TensorId};
 use wgrad::plan::{Counts, DeviceInfo, Executor, Phase, Plan, Values};
 use wgrad::verify::{self, Report};
