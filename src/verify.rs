@@ -101,7 +101,7 @@ impl Report {
         };
         Err(Error::verification(problem)
             .at(device)
-            .remedy("train with --device cpu, and report this with `wgrad devices`"))
+            .remedy("train with --device cpu, and report this with what `wgrad doctor` prints"))
     }
 }
 

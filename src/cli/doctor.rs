@@ -201,7 +201,7 @@ fn verdict(trials: &[Trial]) -> Result<()> {
             _ => None,
         })
     };
-    let remedy = "report it with the text above; until then, --device cpu may help";
+    let remedy = "report it with the text above; until then, another --device may help";
     if let Some((trial, said)) = failed(|code| code == Some(7)) {
         return Err(Error::verification(said.clone()).at(format!("device {}", trial.device)).remedy(remedy));
     }

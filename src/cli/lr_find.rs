@@ -10,6 +10,7 @@ use super::flags::{Overrides, RunFlags, Shared};
 use super::print::Printer;
 use super::project::Project;
 use crate::error::{Error, Result};
+use crate::file;
 use crate::train::Trainer;
 use crate::train::range_test::{RangeTest, Sweep};
 
@@ -68,10 +69,7 @@ pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer
     }
     show(&test, printer);
     if let Some(path) = &flags.output {
-        std::fs::write(path, csv(&test)).map_err(|error| {
-            let remedy = "choose another -o FILE";
-            Error::output(format!("cannot be written: {error}")).at(path.display()).remedy(remedy)
-        })?;
+        file::write(path, csv(&test).as_bytes())?;
         printer.say(format!("the curve is in {}", path.display()));
     }
     match test.suggestion {

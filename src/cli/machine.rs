@@ -8,7 +8,7 @@ use crate::cpu;
 use crate::plan;
 
 /// Beginnings of the names of variables that change what a graphics driver or wgrad does.
-const VARIABLES: [&str; 17] = [
+const VARIABLES: [&str; 16] = [
     "WGRAD_",
     "WGPU_",
     "VK_",
@@ -22,7 +22,6 @@ const VARIABLES: [&str; 17] = [
     "METAL_",
     "CUDA_VISIBLE_DEVICES",
     "NVIDIA_",
-    "XDG_RUNTIME_DIR",
     "LD_LIBRARY_PATH",
     "RAYON_",
     "RUST_BACKTRACE",

@@ -124,7 +124,12 @@ fn sentence(error: &clap::Error, arguments: &[OsString]) -> Error {
             let is = if names.contains(" and ") { "are" } else { "is" };
             Error::usage(format!("{names} {is} missing")).remedy("see --help, which begins with examples")
         }
-        ErrorKind::ArgumentConflict => Error::usage("it is given twice").at(flag).remedy("give it once"),
+        ErrorKind::ArgumentConflict => match text(ContextKind::PriorArg) {
+            Some(prior) if prior != argument => {
+                Error::usage(format!("it does not go with {prior}")).at(flag).remedy("give one of the two")
+            }
+            _ => Error::usage("it is given twice").at(flag).remedy("give it once"),
+        },
         _ => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default();

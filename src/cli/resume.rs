@@ -71,9 +71,10 @@ impl Resumed {
 
     fn check_epochs(&self, now: &Config) -> Result<()> {
         let (before, epochs) = (self.checkpoint.config.train.epochs, now.train.epochs);
-        let done = self.checkpoint.state.epochs.len();
+        let state = &self.checkpoint.state;
+        let done = state.epochs.len() + usize::from(state.open.steps > 0);
         if epochs < done {
-            let problem = format!("{done} epochs are done already, {epochs} are asked for");
+            let problem = format!("{done} epochs are done already or begun, {epochs} are asked for");
             return Err(Error::data(problem).remedy(format!("give {done} or more")));
         }
         let schedule = &now.schedule;

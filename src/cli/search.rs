@@ -18,7 +18,7 @@ use super::print::Printer;
 use super::progress::Told;
 use super::project::Project;
 use super::session::{Session, Stop};
-use super::signals::Signals;
+use super::signals::{Request, Signals};
 use super::train;
 use super::trials::{Climb, Trials};
 use crate::config::{Config, Range};
@@ -277,16 +277,22 @@ impl Search<'_> {
         self.folder.write_all(&[("leaderboard.csv", leaderboard::csv(&rows, &self.objective).as_bytes())])?;
         let resume = resume_command(self.folder.path());
         if let Some(Stop::Requested(request)) = stop {
-            self.printer.say(format!("{}; all of it is saved, go on with\n  {resume}", request.name()));
-            let run = self.folder.path().to_string_lossy();
-            self.printer.event(&json!({"event": request.name(), "run": run, "resume": resume}));
-            return Ok(request.exit_code());
+            return Ok(self.interrupted(request, &resume));
         }
         leaderboard::show(&rows, &self.objective, self.printer);
+        let standings_diverged = standings.iter().all(|standing| standing.diverged);
         let winner = standings.into_iter().next().filter(|best| best.score.is_some());
         match &winner {
-            Some(best) => self.leave_winner(best, &signals, stop.is_some())?,
+            Some(best) => {
+                if let Some(request) = self.leave_winner(best, &signals, stop.is_some())? {
+                    return Ok(self.interrupted(request, &resume));
+                }
+            }
             None if stop.is_some() => self.printer.say("no trial has come to its first rung yet"),
+            None if !standings_diverged => {
+                let error = Error::data(format!("no trial has a value of {}", self.objective.metric));
+                return Err(error.remedy("set early_stopping.metric to one that these validation rows have"));
+            }
             None => {
                 let error = Error::diverged("every trial diverged");
                 return Err(error.remedy("search smaller learning rates, or set regularization.clip_norm=1"));
@@ -302,6 +308,13 @@ impl Search<'_> {
             "stopped": stop.is_some(),
         }));
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn interrupted(&self, request: Request, resume: &str) -> ExitCode {
+        self.printer.say(format!("{}; all of it is saved, go on with\n  {resume}", request.name()));
+        let run = self.folder.path().to_string_lossy();
+        self.printer.event(&json!({"event": request.name(), "run": run, "resume": resume}));
+        request.exit_code()
     }
 
     /// Takes all trials up the rungs; tells why it stopped before the end.
@@ -350,8 +363,9 @@ impl Search<'_> {
         }));
     }
 
-    /// Leaves the best trial as an ordinary run, tested on the rows that no trial has seen.
-    fn leave_winner(&mut self, best: &Standing, signals: &Signals, is_early: bool) -> Result<()> {
+    /// Leaves the best trial as an ordinary run, tested on the rows that no trial has seen. What asked it to stop on the
+    /// way, if anything did: the folder is left for the search that goes on.
+    fn leave_winner(&mut self, best: &Standing, signals: &Signals, is_early: bool) -> Result<Option<Request>> {
         let trial = self.trials.config(best.trial).clone();
         let Checkpoint { state, .. } = Checkpoint::read(&self.trials.path(best.trial))?;
         self.project.reconfigure(trial).map_err(|keyed| self.project.locate(keyed))?;
@@ -362,17 +376,20 @@ impl Search<'_> {
             // A trial that the time cut short trains no more.
             .stopping(signals.clone(), is_early.then_some(Duration::ZERO));
         let outcome = session.run(Some(state))?;
+        if let Stop::Requested(request) = outcome.stop {
+            return Ok(Some(request));
+        }
         train::leave(&self.project, &outcome, None, &folder, &self.shared, true)?;
         self.printer.say(format!("\nthe best is trial {}:", best.trial + 1));
         for (key, value) in &self.values[best.trial] {
             self.printer.say(format!("  {key} = {}", leaderboard::short(value)));
         }
         train::conclude(&self.project, &outcome, &folder, self.printer);
-        Ok(())
+        Ok(None)
     }
 }
 
 /// What to type to go on.
 fn resume_command(path: &Path) -> String {
-    super::session::resume_command(path).replace("wgrad train", "wgrad search")
+    super::session::resume_command("search", path)
 }

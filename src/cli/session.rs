@@ -289,14 +289,19 @@ impl Saver<'_> {
     }
 }
 
-/// What to type to go on.
-pub(super) fn resume_command(run: &Path) -> String {
-    format!("wgrad train --resume {}", quoted(run))
+/// What to type to go on with `train` or `search`.
+pub(super) fn resume_command(command: &str, run: &Path) -> String {
+    format!("wgrad {command} --resume {}", quoted(run))
 }
 
 /// A path as a shell takes it.
 pub(super) fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let plain = path.chars().all(|c| c.is_alphanumeric() || "-_./\\:".contains(c));
-    if plain { path } else { format!("\"{path}\"") }
+    match plain {
+        true => path,
+        // Windows' shells know double quotes only, and its paths have none.
+        false if cfg!(windows) => format!("\"{path}\""),
+        false => format!("'{}'", path.replace('\'', r"'\''")),
+    }
 }

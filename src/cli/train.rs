@@ -200,7 +200,7 @@ pub(super) fn leave(
 
 /// What is said when the user, or the system, stopped a training.
 fn stopped(request: Request, outcome: &Outcome, folder: &Folder, printer: &Printer) -> ExitCode {
-    let (epochs, command) = (outcome.epochs.len(), resume_command(folder.path()));
+    let (epochs, command) = (outcome.epochs.len(), resume_command("train", folder.path()));
     let s = if epochs == 1 { "" } else { "s" };
     printer
         .say(format!("{} after {epochs} whole epoch{s}; all of it is saved, go on with\n  {command}", request.name()));
@@ -243,7 +243,7 @@ pub(super) fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, pr
     let path = folder.path().display();
     printer.say(format!("run: {path}"));
     if outcome.stop == Stop::TimeUp {
-        printer.say(format!("go on with\n  {}", resume_command(folder.path())));
+        printer.say(format!("go on with\n  {}", resume_command("train", folder.path())));
     }
     printer.say(next(&project.data.source, folder));
     let mut event = Map::from_iter([

@@ -8,6 +8,7 @@ use super::print::Printer;
 use super::project::Project;
 use crate::error::{Error, Result};
 use crate::layers;
+use crate::model::random::{self, Stream};
 use crate::plan::grouped;
 use crate::train::{Set, Trainer, setup};
 
@@ -48,6 +49,8 @@ const LOOK: usize = 10;
 pub(super) fn overfit(project: &Project, batches: usize, printer: &Printer) -> Result<()> {
     let (mut config, mut data) = (project.config().clone(), project.data.clone());
     let steps = data.split.train.len().div_ceil(project.plan.batch_size) * config.train.epochs;
+    // A file may be sorted, and rows of one class prove nothing.
+    random::shuffle(&mut data.split.train, &mut random::generator(config.seed, Stream::Shuffle(0)));
     data.split.train.truncate(batches.saturating_mul(project.plan.batch_size));
     data.split.validation.clear();
     data.split.test.clear();
@@ -76,12 +79,11 @@ pub(super) fn overfit(project: &Project, batches: usize, printer: &Printer) -> R
     }
     let epochs = trainer.history().len();
     let learnt = score >= LEARNT;
-    let name = if metric == "r2" { "R²" } else { metric };
     printer.result(if learnt {
-        format!("yes: {name} {score:.4} on these rows after {epochs} epochs, so the network and the gradients work")
+        format!("yes: {metric} {score:.4} on these rows after {epochs} epochs, so the network and the gradients work")
     } else {
         format!(
-            "no: {name} {score:.4} on these rows after {epochs} epochs; try more --hidden units, another --lr, less \
+            "no: {metric} {score:.4} on these rows after {epochs} epochs; try more --hidden units, another --lr, less \
              dropout or penalty, and look whether the features can tell these rows apart"
         )
     });

@@ -163,7 +163,8 @@ impl Trainer<'_> {
     }
 
     fn in_evaluation(&mut self, reference: Option<&mut dyn Executor>) -> Result<Option<Culprit>> {
-        let epoch = self.epochs.len().max(1);
+        // The epoch that is evaluated is closed afterwards.
+        let epoch = self.epochs.len() + 1;
         let plan = self.executor.plan();
         let size = plan.evaluation_batch_size.min(plan.window);
         let places = self.places(Set::Validation);

@@ -10,10 +10,19 @@ use serde_json::Value;
 use super::Epoch;
 use crate::error::{Error, Result};
 
-/// A run's folder, made when the first file is written.
-#[derive(Debug, Clone)]
+/// A run's folder, made when the first file is written; one that got its name by itself is made at once, so that no
+/// other run takes it, and goes again if nothing is ever written.
+#[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    /// What was made to hold the name, the innermost first.
+    made: Vec<PathBuf>,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        remove(&self.made);
+    }
 }
 
 impl Folder {
@@ -34,7 +43,7 @@ impl Folder {
         }
         // A training whose result has no place to go would be lost.
         probe(path).map_err(|error| at(format!("cannot be written to: {error}")).remedy("choose another --out"))?;
-        Ok(Folder { path: path.to_owned() })
+        Ok(Folder { path: path.to_owned(), made: Vec::new() })
     }
 
     /// Claims `runs/<UTC time>-<name>`, numbered if that is taken.
@@ -42,7 +51,30 @@ impl Folder {
         // 2026-01-31T12:34:56Z
         let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
         let stamp = now.replace(['-', ':', 'Z'], "").replace('T', "-");
-        Folder::claim(&free(Path::new("runs"), &format!("{stamp}-{}", safe(name))))
+        Folder::claim_in(Path::new("runs"), &format!("{stamp}-{}", safe(name)))
+    }
+
+    /// Claims `parent/name`, or the first of `parent/name-2`, `parent/name-3`, … that is not there.
+    fn claim_in(parent: &Path, name: &str) -> Result<Self> {
+        for number in 1_u64.. {
+            let path = parent.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
+            let refuse = |error: std::io::Error| {
+                Error::output(format!("cannot be made: {error}")).at(path.display()).remedy("choose another --out")
+            };
+            let mut made = make(parent).map_err(refuse)?;
+            match fs::create_dir(&path) {
+                Ok(()) => {
+                    made.insert(0, path.clone());
+                    return Ok(Folder { path, made });
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    remove(&made);
+                    return Err(refuse(error));
+                }
+            }
+        }
+        Err(Error::internal("every name is taken"))
     }
 
     /// The folder of a run that goes on; what a killed process left half-written is removed.
@@ -61,7 +93,7 @@ impl Folder {
             }
         }
         probe(path).map_err(refuse)?;
-        Ok(Folder { path: path.to_owned() })
+        Ok(Folder { path: path.to_owned(), made: Vec::new() })
     }
 
     /// As it was claimed.
@@ -71,7 +103,7 @@ impl Folder {
 
     /// A folder inside this one, for files that belong together.
     pub fn inner(&self, name: &str) -> Folder {
-        Folder { path: self.path.join(name) }
+        Folder { path: self.path.join(name), made: Vec::new() }
     }
 
     /// Writes files, all of them or none.
@@ -91,7 +123,7 @@ impl Folder {
                     let free = free.map_or_else(String::new, |free| format!(", {free} are free"));
                     format!("{bytes} bytes are needed there{free}; free some space")
                 }
-                _ => "choose another --out".into(),
+                _ => "check its permissions".into(),
             };
             Error::output(format!("cannot be written: {error}")).at(target.display()).remedy(remedy)
         };
@@ -124,17 +156,6 @@ impl Folder {
         }
         all
     }
-}
-
-/// `parent/name`, or the first of `parent/name-2`, `parent/name-3`, … that is not there.
-fn free(parent: &Path, name: &str) -> PathBuf {
-    let mut path = parent.join(name);
-    let mut number = 2;
-    while path.exists() {
-        path = parent.join(format!("{name}-{number}"));
-        number += 1;
-    }
-    path
 }
 
 /// A name that every file system takes.
@@ -257,14 +278,18 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_name_is_numbered() {
+    fn a_taken_name_is_numbered_and_an_unused_one_given_back() {
         let parent = std::env::temp_dir().join(format!("wgrad-numbers-{}", std::process::id()));
-        assert_eq!(free(&parent, "x"), parent.join("x"));
-        for name in ["x", "x-2", "x-4"] {
-            fs::create_dir_all(parent.join(name)).unwrap();
-        }
-        assert_eq!(free(&parent, "x"), parent.join("x-3"));
+        fs::create_dir_all(parent.join("x-2")).unwrap();
+        let claim = || Folder::claim_in(&parent, "x").unwrap();
+        let (first, second) = (claim(), claim());
+        assert_eq!((first.path(), second.path()), (&*parent.join("x"), &*parent.join("x-3")));
+        first.write_all(&[("a.txt", b"1")]).unwrap();
+        drop((first, second));
+        assert!(parent.join("x/a.txt").exists() && !parent.join("x-3").exists());
         fs::remove_dir_all(&parent).unwrap();
+        drop(claim());
+        assert!(!parent.exists(), "what was made to hold the name is removed");
         assert_eq!(safe("Häuser 2.0/a"), "Häuser_2_0_a");
     }
 

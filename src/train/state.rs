@@ -97,7 +97,10 @@ impl Trainer<'_> {
             ids.len() == values.len()
                 && ids.iter().zip(values.iter()).all(|(&id, values)| plan.tensor(id).elements() == values.len())
         };
-        if !places.iter().all(fits) || state.open.steps >= steps.max(1) {
+        let best = state.best.iter().map(|(_, weights)| (plan.model_tensors(), weights));
+        let begun = state.open.steps;
+        let is_whole = places.iter().cloned().chain(best).all(|place| fits(&place));
+        if !is_whole || begun >= steps.max(1) || begun as u64 > state.step {
             return Err(Error::output("the state is that of another network"));
         }
         let written: Vec<(TensorId, &Vec<f32>)> =

@@ -244,8 +244,14 @@ impl TrainedModel {
     /// [`Error::Data`] where the network does not fit the device.
     pub fn plan(&self, data: &Dataset, max_binding: u64) -> Result<Plan> {
         let shape = setup::shape(data);
-        layers::compile_with(&self.config, shape, Limits::of_binding(max_binding), &self.activations)
-            .map_err(|(_, error)| error)
+        let plan = layers::compile_with(&self.config, shape, Limits::of_binding(max_binding), &self.activations)
+            .map_err(|(_, error)| error)?;
+        if !plan.is_resident {
+            return Err(Error::device(format!("{} rows at a time are more than this device has bindings for", data.rows))
+                .at(&data.source)
+                .remedy("give it in parts, or use the CPU"));
+        }
+        Ok(plan)
     }
 
     fn compile(&self, rows: usize, encoding: Encoding, max_binding: u64) -> Result<Plan> {

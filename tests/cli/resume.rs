@@ -38,7 +38,7 @@ fn other_settings_other_data_and_too_few_epochs_are_refused_with_what_differs() 
             2,
             "optimizer.learning_rate was 0.001, now 0.5; train.batch_size was 64, now 7",
         ),
-        ("--resume run --epochs 2", 2, "3 epochs are done already"),
+        ("--resume run --epochs 2", 2, "3 epochs are done already or begun"),
         ("--resume cycle --epochs 9", 2, "the one_cycle schedule was laid out for 3 epochs"),
         ("--resume nowhere", 6, "nowhere: no such folder"),
         ("--resume .", 6, "there is no checkpoint.safetensors to resume from"),
