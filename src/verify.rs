@@ -161,8 +161,73 @@ pub fn verify(device: &mut dyn Executor, reference: &mut dyn Reference, batches:
             }
         }
     }
+    if device.joins() {
+        for batch in batches {
+            together(device, reference, std::slice::from_ref(batch), &mut report)?;
+        }
+        together(device, reference, batches, &mut report)?;
+    }
     report.overwritten = device.overwritten()?;
     Ok(report)
+}
+
+/// Runs whole training steps, one for each batch, as training does on a device that takes many in one dispatch, and
+/// compares what is left of them at the end: of one step all that it wrote, of several what stays.
+fn together(
+    device: &mut dyn Executor,
+    reference: &mut dyn Reference,
+    batches: &[Batch],
+    report: &mut Report,
+) -> Result<()> {
+    let Some(last) = batches.last() else { return Ok(()) };
+    let mut rows = 0;
+    let room = device.plan().tensor(device.plan().results).rows as u32;
+    let mut placed = Vec::new();
+    for batch in batches {
+        let slot = if rows + batch.count <= room { rows } else { 0 };
+        placed.push(Batch { slot, ..*batch });
+        rows = slot + batch.count;
+    }
+    let last = Batch { slot: placed[placed.len() - 1].slot, ..*last };
+    forget(device, Phase::Train)?;
+    let mut writers: Vec<(TensorId, usize)> = Vec::new();
+    for step in 0..device.plan().train.len() {
+        for argument in device.plan().train[step].op.arguments() {
+            for id in device.plan().bound(argument.binding) {
+                if argument.access == Access::Write {
+                    placed.iter().try_for_each(|batch| poison(device, Phase::Train, step, batch, id))?;
+                }
+                if argument.access != Access::Read {
+                    writers.retain(|&(written, _)| written != id);
+                    writers.push((id, step));
+                }
+            }
+        }
+    }
+    let stays = |role| matches!(role, Role::Parameter | Role::Slot(_) | Role::State);
+    for id in device.plan().ids().filter(|&id| stays(device.plan().tensor(id).role)).collect::<Vec<_>>() {
+        copy(device, reference, id)?;
+    }
+    device.run(Phase::Train, &placed)?;
+    reference.run(Phase::Train, &placed)?;
+    for (id, step) in writers {
+        let role = device.plan().tensor(id).role;
+        let compared: &[Batch] = match role {
+            // A row of them for each row of each batch.
+            Role::Results => &placed,
+            _ if batches.len() == 1 || stays(role) => std::slice::from_ref(&last),
+            _ => continue,
+        };
+        for batch in compared {
+            let mut comparison = compare(device, reference, Phase::Train, step, batch, id)?;
+            comparison.step = match batches.len() {
+                1 => format!("{}, in one dispatch", comparison.step),
+                steps => format!("{}, {steps} steps in one dispatch", comparison.step),
+            };
+            report.comparisons.push(comparison);
+        }
+    }
+    Ok(())
 }
 
 fn lockstep(

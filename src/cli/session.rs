@@ -156,20 +156,20 @@ impl<'a> Session<'a> {
                 return Ok(Stop::Ended(end));
             }
             let (epochs, mut stop) = (trainer.history().len(), None);
-            let epoch = trainer.advance(&mut |steps| {
+            let done = trainer.advance_by(usize::MAX, &mut |steps| {
                 progress.step(epochs, steps);
                 stop = self.why_stop();
                 if stop.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
-            match (epoch, stop) {
-                (Some(epoch), _) => {
-                    progress.epoch(&epoch);
-                    if let Some(saver) = &mut self.saver {
-                        saver.after_epoch(trainer)?;
-                    }
-                }
-                (None, Some(stop)) => return Ok(stop),
-                (None, None) => return Err(Error::internal("training stopped for no reason")),
+            done.iter().for_each(|epoch| progress.epoch(epoch));
+            if let Some(stop) = stop {
+                return Ok(stop);
+            }
+            if done.is_empty() {
+                return Err(Error::internal("training stopped for no reason"));
+            }
+            if let Some(saver) = &mut self.saver {
+                saver.after_epoch(trainer)?;
             }
         }
     }

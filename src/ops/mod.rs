@@ -74,7 +74,7 @@ impl Argument {
 
 /// One run of a list of steps: its rows, and the numbers that change from step to step. They travel as immediates, so
 /// nothing is written to a buffer between two steps.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Batch {
     /// Place of the first row in the row order.
     pub first: u32,

@@ -75,7 +75,7 @@ fn one_class(device: &Device, build: impl Fn(Size) -> Bench) -> Result<(), Faile
 }
 
 fn run(device: &Device, bench: Bench, class: Class, checked: bool) -> Result<Tally, Failed> {
-    let tally = bench.run(device, Options { checked, class: Some(class) })?;
+    let tally = bench.run(device, Options { checked, class: Some(class), ..Options::default() })?;
     if tally.steps == 0 || tally.steps != bench.steps() {
         return Err(format!("{} of {} steps ran", tally.steps, bench.steps()).into());
     }
