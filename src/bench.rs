@@ -45,8 +45,9 @@ pub struct Measurement {
     pub samples_per_second: f64,
     /// 10⁹ multiplications and additions a second, of the matrix products.
     pub gflops: f64,
-    /// Of the training list.
-    pub dispatches_per_step: usize,
+    /// Kernels run; below 1 where a dispatch runs many steps.
+    #[serde(serialize_with = "whole")]
+    pub dispatches_per_step: f64,
     /// Command buffers handed to the device.
     pub submits_per_step: f64,
     /// What the plan allocates.
@@ -168,11 +169,16 @@ pub fn measure(
         ms_per_step,
         samples_per_second: subject.batch_size as f64 / ms_per_step * 1e3,
         gflops: flops as f64 / ms_per_step / 1e6,
-        dispatches_per_step: plan.train.len(),
+        dispatches_per_step: (after.dispatches - before.dispatches) as f64 / (steps * times.len()) as f64,
         submits_per_step: (after.submits - before.submits) as f64 / (steps * times.len()) as f64,
         device_bytes: plan.device_bytes(),
         verified: None,
     })
+}
+
+/// Writes a whole number without a point.
+fn whole<S: serde::Serializer>(number: &f64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    if number.fract() == 0.0 { serializer.serialize_u64(*number as u64) } else { serializer.serialize_f64(*number) }
 }
 
 /// One step of the training list in a profile.

@@ -19,7 +19,7 @@ use crate::train::setup::{self, RowWeights};
 /// One tensor that one step wrote.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// `train` or `evaluate`.
+    /// `train` or `evaluate`, each op by itself; `joined`: whole training steps, many of them in one dispatch.
     pub phase: &'static str,
     /// Its label in the plan.
     pub step: String,
@@ -91,7 +91,8 @@ impl Report {
                     f.count, wrong.compared, f.row, f.column, f.device, f.reference, f.bound
                 )
             });
-            format!("`{}` wrote wrong numbers to {}{worst}", wrong.step, wrong.tensor)
+            let joined = if wrong.phase == JOINED { ", joined with others," } else { "" };
+            format!("`{}`{joined} wrote wrong numbers to {}{worst}", wrong.step, wrong.tensor)
         } else if let Some(tensor) = self.overwritten.first() {
             format!("something was written past the end of {tensor}")
         } else if self.compared() == 0 {
@@ -171,6 +172,9 @@ pub fn verify(device: &mut dyn Executor, reference: &mut dyn Reference, batches:
     Ok(report)
 }
 
+/// The phase of comparisons after whole training steps.
+const JOINED: &str = "joined";
+
 /// Runs whole training steps, one for each batch, as training does on a device that takes many in one dispatch, and
 /// compares what is left of them at the end: of one step all that it wrote, of several what stays.
 fn together(
@@ -219,12 +223,9 @@ fn together(
             _ => continue,
         };
         for batch in compared {
-            let mut comparison = compare(device, reference, Phase::Train, step, batch, id)?;
-            comparison.step = match batches.len() {
-                1 => format!("{}, in one dispatch", comparison.step),
-                steps => format!("{}, {steps} steps in one dispatch", comparison.step),
-            };
-            report.comparisons.push(comparison);
+            let comparison = compare(device, reference, Phase::Train, step, batch, id)?;
+            let rows = batches.iter().map(|batch| batch.count).sum();
+            report.comparisons.push(Comparison { phase: JOINED, rows, ..comparison });
         }
     }
     Ok(())

@@ -57,7 +57,7 @@ impl Shader {
 /// Distinct sources for every class of device.
 fn shaders() -> Vec<Shader> {
     let mut found: BTreeMap<String, Shader> = BTreeMap::new();
-    for class in [Class::Software, Class::SoftwareLanes, Class::Hardware] {
+    for class in [Class::Software, Class::SoftwareLanes, Class::Hardware, Class::Tiny] {
         for op in variants::variants() {
             let source = op.sources(class).join("\n");
             let name = format!("{class:?} {op:?}");
@@ -218,7 +218,7 @@ fn no_dispatch_is_beyond_65535_workgroups_a_dimension() -> Result<(), Failed> {
         };
         let plan =
             layers::compile(&config, shape, (1 << 31) - 256).map_err(|(_, error)| format!("{units}: {error}"))?;
-        for class in [Class::Software, Class::SoftwareLanes, Class::Hardware] {
+        for class in [Class::Software, Class::SoftwareLanes, Class::Hardware, Class::Tiny] {
             for (steps, count) in [(&plan.train, plan.batch_size), (&plan.evaluate, plan.evaluation_batch_size)] {
                 for step in steps {
                     let layout = layout_of(&step.op.sources(class).join("\n"))?;

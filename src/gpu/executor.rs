@@ -88,6 +88,16 @@ impl Device {
         self.inner.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
 
+    /// Whether it runs many training steps of a plan in one dispatch.
+    pub fn joins(&self, plan: &Plan) -> bool {
+        plan.is_tiny() && matches!(joined::join(plan, joined::threads(self.class)), Ok(Some(joined)) if self.can_bind(&joined))
+    }
+
+    /// Whether a kernel can be shown all that the joined one is.
+    fn can_bind(&self, joined: &Joined) -> bool {
+        joined.buffers.len() < self.inner.limits().max_storage_buffers_per_shader_stage as usize
+    }
+
     /// Its kind, its name and its driver.
     pub fn info(&self) -> &DeviceInfo {
         &self.info
@@ -218,9 +228,10 @@ impl GpuExecutor {
     /// The kernel for many steps in one dispatch; `None` if the ops are not made for it or the adapter shows a kernel
     /// too few buffers.
     fn join(&mut self) -> Result<Option<Whole>> {
-        let Some(mut joined) = joined::join(&self.plan, self.class(Phase::Train))? else { return Ok(None) };
+        let threads = joined::threads(self.class(Phase::Train));
+        let Some(mut joined) = joined::join(&self.plan, threads)? else { return Ok(None) };
         let device = &self.device;
-        if joined.buffers.len() + 1 > device.inner.limits().max_storage_buffers_per_shader_stage as usize {
+        if !device.can_bind(&joined) {
             return Ok(None);
         }
         if let Some(spoil) = self.options.spoil {
@@ -274,7 +285,7 @@ impl GpuExecutor {
     fn class(&self, phase: Phase) -> Class {
         let class = self.options.class.unwrap_or(self.device.class);
         // Those that are joined, so that a step gives the same numbers by itself.
-        if phase == Phase::Train && self.whole.is_some() { joined::class_for(class) } else { class }
+        if phase == Phase::Train && self.whole.is_some() { Class::Tiny } else { class }
     }
 
     fn prepare_all(&mut self, steps: &[Step], phase: Phase) -> Result<Vec<Prepared>> {

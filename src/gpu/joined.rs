@@ -36,30 +36,29 @@ struct Place {
     params: usize,
 }
 
-/// The class whose kernels are joined on a device of this class. Those for a GPU share memory within a workgroup, each
-/// its own: the ones for processors do without.
-pub fn class_for(class: Class) -> Class {
-    if class == Class::Hardware { Class::Software } else { class }
+/// Invocations of the only workgroup on a processor: one vector of numbers.
+pub const VECTOR: u32 = 8;
+
+/// Invocations of the only workgroup on a GPU: as many as the largest workgroup of an op has.
+pub const GPU_THREADS: u32 = 64;
+
+/// Invocations of the only workgroup on a class of device.
+pub(super) fn threads(class: Class) -> u32 {
+    if class == Class::Hardware { GPU_THREADS } else { VECTOR }
 }
 
-/// Invocations of the only workgroup: on a processor one vector of them, on a GPU two of its own kind.
-fn threads(class: Class) -> u32 {
-    if class == Class::Hardware { 64 } else { 8 }
-}
-
-/// Joins the training list of a plan for a class of device; `None` if an op's workgroups share memory, or count on
-/// more invocations than there are.
+/// Joins the training list of a plan for a workgroup of so many invocations, [`VECTOR`] or [`GPU_THREADS`]; `None` if
+/// an op's workgroups share memory.
 ///
 /// # Errors
 /// [`Error::Internal`] with naga's message for a shader that it does not take.
-pub fn join(plan: &Plan, class: Class) -> Result<Option<Joined>> {
-    let threads = threads(class);
+pub fn join(plan: &Plan, threads: u32) -> Result<Option<Joined>> {
     let mut buffers = Buffers::new(plan);
     let mut text = String::new();
     let mut tiles = Vec::new();
     let (mut row, mut body) = (String::from("struct Row {\n"), String::new());
     for (i, step) in plan.steps(Phase::Train).iter().enumerate() {
-        let Some(part) = Part::new(i, step, class, &mut buffers)? else { return Ok(None) };
+        let Some(part) = Part::new(i, step, threads, &mut buffers)? else { return Ok(None) };
         text += &part.source;
         // Writing to a String cannot fail.
         let _ = writeln!(row, "    groups{i}: u32,\n    params{i}: op{i}_Params,");
@@ -136,7 +135,6 @@ fn call(i: usize, part: &Part, threads: u32) -> String {
             }}
         }}
         storageBarrier();
-        workgroupBarrier();
 "
     )
 }
@@ -151,13 +149,13 @@ struct Part {
 
 impl Part {
     /// The op's kernel as functions whose names begin with its number.
-    fn new(number: usize, step: &Step, class: Class, buffers: &mut Buffers) -> Result<Option<Self>> {
-        let source = step.op.sources(class_for(class)).join("\n");
+    fn new(number: usize, step: &Step, threads: u32, buffers: &mut Buffers) -> Result<Option<Self>> {
+        let source = step.op.sources(Class::Tiny).join("\n");
         let tile = layout_of(&source)?.tile;
         let mut module = wgsl::parse_str(&source).map_err(|error| refused(step, &error.emit_to_string(&source)))?;
         let shares = module.global_variables.iter().any(|(_, variable)| variable.space == AddressSpace::WorkGroup);
-        let (own, all) = (tile.threads, threads(class));
-        if shares || (own.max(all) % own.min(all) != 0) {
+        // The one must be a multiple of the other.
+        if shares || tile.threads.max(threads) % tile.threads.min(threads) != 0 {
             return Ok(None);
         }
         let arguments = step.op.arguments();

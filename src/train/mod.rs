@@ -124,6 +124,8 @@ pub struct Trainer<'a> {
     seconds: f64,
     /// The last state whose every number was finite.
     good: Option<Box<State>>,
+    /// Dispatches of training and the steps that they ran, since this trainer was made.
+    launched: (u64, u64),
 }
 
 /// What the steps of the open epoch have left so far.
@@ -207,6 +209,7 @@ impl<'a> Trainer<'a> {
             open: Open::default(),
             seconds: 0.0,
             good: None,
+            launched: (0, 0),
         })
     }
 
@@ -233,6 +236,13 @@ impl<'a> Trainer<'a> {
     /// Steps taken.
     pub fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// Kernels that a training step took so far, on average: less than one where a dispatch runs many steps. `None`
+    /// before the first step.
+    pub fn dispatches_per_step(&self) -> Option<f64> {
+        let (dispatches, steps) = self.launched;
+        (steps > 0).then(|| dispatches as f64 / steps as f64)
     }
 
     /// Training so far, in seconds.
@@ -534,7 +544,10 @@ impl<'a> Trainer<'a> {
                     rows += batch.count;
                 }
                 let portion = self.batches[done..end].to_vec();
+                let before = self.executor.counts().dispatches;
                 self.run(Phase::Train, &portion)?;
+                self.launched.0 += self.executor.counts().dispatches - before;
+                self.launched.1 += portion.len() as u64;
                 done = end;
             }
             let is_broken = done < window.end;
