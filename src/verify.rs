@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ops::{Access, Argument, Batch, Region, TensorId};
-use crate::plan::{Executor, Phase, Plan, Reference, Role, Values};
+use crate::plan::{Executor, Phase, Plan, Reference, Role, Tensor, Values};
 use crate::train::inference;
 use crate::train::setup::{self, RowWeights};
 
@@ -163,69 +163,133 @@ pub fn verify(device: &mut dyn Executor, reference: &mut dyn Reference, batches:
         }
     }
     if device.joins() {
-        for batch in batches {
-            together(device, reference, std::slice::from_ref(batch), &mut report)?;
-        }
-        together(device, reference, batches, &mut report)?;
+        joined(device, reference, batches, &mut report)?;
     }
     report.overwritten = device.overwritten()?;
     Ok(report)
 }
 
-/// The phase of comparisons after whole training steps.
+/// The phase of comparisons of whole training steps.
 const JOINED: &str = "joined";
 
-/// Runs whole training steps, one for each batch, as training does on a device that takes many in one dispatch, and
-/// compares what is left of them at the end: of one step all that it wrote, of several what stays.
-fn together(
+/// Verifies the kernel that runs many training steps in one dispatch. Of one step all intermediate results stay on the
+/// device, so each op is compared from what the device had when it ran: as sharply as by itself. Several steps in one
+/// dispatch must then leave the very numbers that those steps left one after the other.
+fn joined(
     device: &mut dyn Executor,
     reference: &mut dyn Reference,
     batches: &[Batch],
     report: &mut Report,
 ) -> Result<()> {
-    let Some(last) = batches.last() else { return Ok(()) };
-    let mut rows = 0;
-    let room = device.plan().tensor(device.plan().results).rows as u32;
+    // Of a single batch two steps, so that one follows another.
+    let steps = if batches.is_empty() { 0 } else { batches.len().max(2) };
+    let placed = place(device.plan(), batches.iter().cycle().take(steps));
+    if placed.is_empty() {
+        return Ok(());
+    }
+    let rows: u32 = placed.iter().map(|batch| batch.count).sum();
+    let kept = kept(device.plan());
+    let start = read_all(device, &kept)?;
+    for batch in &placed {
+        one_dispatch(device, reference, batch, report)?;
+    }
+    let plan = device.plan();
+    let results = placed.iter().map(|batch| batch.slot as usize..(batch.slot + batch.count) as usize);
+    let results: Vec<(TensorId, Range<usize>)> = results.map(|rows| (plan.results, rows)).collect();
+    let stays: Vec<(TensorId, Range<usize>)> = kept.iter().cloned().chain(results.clone()).collect();
+    let want = read_all(device, &stays)?;
+    for ((id, _), values) in kept.iter().zip(&start) {
+        device.write(*id, 0, Values::F32(values))?;
+    }
+    for (id, rows) in results {
+        let nans = vec![f32::NAN; rows.len() * device.plan().tensor(id).columns];
+        device.write(id, rows.start, Values::F32(&nans))?;
+    }
+    device.run(Phase::Train, &placed)?;
+    for ((id, range), want) in stays.into_iter().zip(want) {
+        let plan = device.plan();
+        let Some(step) = writer(plan, id) else { continue };
+        let label = plan.train[step].label.clone();
+        let exactly = want.into_iter().map(|want| (f64::from(want), 0.0));
+        let got = device.read(id, range.clone())?;
+        report.comparisons.push(hold((JOINED, label, rows), device.plan().tensor(id), range.start, &got, exactly));
+    }
+    Ok(())
+}
+
+/// The batches with places of their own in the results, as far as there is room.
+fn place<'a>(plan: &Plan, batches: impl Iterator<Item = &'a Batch>) -> Vec<Batch> {
+    let room = plan.tensor(plan.results).rows as u32;
+    let mut end = 0;
     let mut placed = Vec::new();
     for batch in batches {
-        let slot = if rows + batch.count <= room { rows } else { 0 };
+        let slot = if end + batch.count <= room { end } else { 0 };
         placed.push(Batch { slot, ..*batch });
-        rows = slot + batch.count;
+        end = slot + batch.count;
     }
-    let last = Batch { slot: placed[placed.len() - 1].slot, ..*last };
+    placed
+}
+
+/// Whether a tensor's numbers stay from step to step.
+fn stays(role: Role) -> bool {
+    matches!(role, Role::Parameter | Role::Slot(_) | Role::State)
+}
+
+/// What stays from step to step, all its rows.
+fn kept(plan: &Plan) -> Vec<(TensorId, Range<usize>)> {
+    let ids = plan.ids().filter(|&id| stays(plan.tensor(id).role));
+    ids.map(|id| (id, 0..plan.tensor(id).rows)).collect()
+}
+
+fn read_all(device: &mut dyn Executor, tensors: &[(TensorId, Range<usize>)]) -> Result<Vec<Vec<f32>>> {
+    tensors.iter().map(|(id, rows)| device.read(*id, rows.clone())).collect()
+}
+
+/// The training step that writes a tensor last.
+fn writer(plan: &Plan, id: TensorId) -> Option<usize> {
+    let writes = |argument: &Argument| argument.access != Access::Read && plan.bound(argument.binding).contains(&id);
+    plan.train.iter().rposition(|step| step.op.arguments().iter().any(writes))
+}
+
+/// One training step in one dispatch, each op compared.
+fn one_dispatch(
+    device: &mut dyn Executor,
+    reference: &mut dyn Reference,
+    batch: &Batch,
+    report: &mut Report,
+) -> Result<()> {
+    let steps = device.plan().train.len();
+    let arguments = |device: &dyn Executor, step: usize| -> Vec<(TensorId, Access)> {
+        let arguments = device.plan().train[step].op.arguments();
+        let each = |argument: &Argument| {
+            device.plan().bound(argument.binding).into_iter().map(|id| (id, argument.access)).collect::<Vec<_>>()
+        };
+        arguments.iter().flat_map(each).collect()
+    };
     forget(device, Phase::Train)?;
-    let mut writers: Vec<(TensorId, usize)> = Vec::new();
-    for step in 0..device.plan().train.len() {
-        for argument in device.plan().train[step].op.arguments() {
-            for id in device.plan().bound(argument.binding) {
-                if argument.access == Access::Write {
-                    placed.iter().try_for_each(|batch| poison(device, Phase::Train, step, batch, id))?;
-                }
-                if argument.access != Access::Read {
-                    writers.retain(|&(written, _)| written != id);
-                    writers.push((id, step));
-                }
+    for step in 0..steps {
+        for (id, access) in arguments(device, step) {
+            if access == Access::Write {
+                poison(device, Phase::Train, step, batch, id)?;
             }
         }
     }
-    let stays = |role| matches!(role, Role::Parameter | Role::Slot(_) | Role::State);
-    for id in device.plan().ids().filter(|&id| stays(device.plan().tensor(id).role)).collect::<Vec<_>>() {
+    for (id, _) in kept(device.plan()) {
         copy(device, reference, id)?;
     }
-    device.run(Phase::Train, &placed)?;
-    reference.run(Phase::Train, &placed)?;
-    for (id, step) in writers {
-        let role = device.plan().tensor(id).role;
-        let compared: &[Batch] = match role {
-            // A row of them for each row of each batch.
-            Role::Results => &placed,
-            _ if batches.len() == 1 || stays(role) => std::slice::from_ref(&last),
-            _ => continue,
-        };
-        for batch in compared {
+    device.run(Phase::Train, std::slice::from_ref(batch))?;
+    for step in 0..steps {
+        let arguments = arguments(device, step);
+        // What stays is on the reference as it was before the step.
+        for &(id, access) in &arguments {
+            if access != Access::Write && !stays(device.plan().tensor(id).role) {
+                copy(device, reference, id)?;
+            }
+        }
+        reference.run_step(Phase::Train, step, batch)?;
+        for (id, _) in arguments.into_iter().filter(|(_, access)| *access != Access::Read) {
             let comparison = compare(device, reference, Phase::Train, step, batch, id)?;
-            let rows = batches.iter().map(|batch| batch.count).sum();
-            report.comparisons.push(Comparison { phase: JOINED, rows, ..comparison });
+            report.comparisons.push(Comparison { phase: JOINED, ..comparison });
         }
     }
     Ok(())
@@ -315,21 +379,34 @@ fn compare(
     batch: &Batch,
     id: TensorId,
 ) -> Result<Comparison> {
-    let plan = device.plan();
-    let (tensor, label) = (plan.tensor(id).clone(), plan.steps(phase)[step].label.clone());
     let rows = written(device, phase, step, batch, id);
+    let label = device.plan().steps(phase)[step].label.clone();
+    let phase = if phase == Phase::Train { "train" } else { "evaluate" };
+    let got = device.read(id, rows.clone())?;
+    let want = reference.bounded(id, rows.clone());
+    Ok(hold((phase, label, batch.count), device.plan().tensor(id), rows.start, &got, want))
+}
+
+/// Compares rows of a tensor, the first of them being `first`, with values and how far apart they may be. The phase,
+/// the step's label and its rows are told.
+fn hold(
+    (phase, step, rows): (&'static str, String, u32),
+    tensor: &Tensor,
+    first: usize,
+    got: &[f32],
+    want: impl IntoIterator<Item = (f64, f64)>,
+) -> Comparison {
     let mut comparison = Comparison {
-        phase: if phase == Phase::Train { "train" } else { "evaluate" },
-        step: label,
-        tensor: tensor.name,
-        rows: batch.count,
+        phase,
+        step,
+        tensor: tensor.name.clone(),
+        rows,
         compared: 0,
         largest_error: 0.0,
         share_of_bound: 0.0,
         failure: None,
     };
-    let got = device.read(id, rows.clone())?;
-    for (i, (want, bound)) in reference.bounded(id, rows.clone()).into_iter().enumerate() {
+    for (i, (want, bound)) in want.into_iter().enumerate() {
         // A number that the device does not give is as wrong as a number can be.
         let got = got.get(i).copied().unwrap_or(f32::NAN);
         let error = (f64::from(got) - want).abs();
@@ -347,12 +424,12 @@ fn compare(
             !other.is_nan() && (own.is_nan() || own > other)
         });
         if worse {
-            let (row, column) = (rows.start + i / tensor.columns, i % tensor.columns);
+            let (row, column) = (first + i / tensor.columns, i % tensor.columns);
             comparison.failure = Some(Failure { row, column, device: got.into(), reference: want, bound, count });
         }
         if let Some(failure) = &mut comparison.failure {
             failure.count = count;
         }
     }
-    Ok(comparison)
+    comparison
 }

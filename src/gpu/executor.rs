@@ -90,7 +90,8 @@ impl Device {
 
     /// Whether it runs many training steps of a plan in one dispatch.
     pub fn joins(&self, plan: &Plan) -> bool {
-        plan.is_tiny() && matches!(joined::join(plan, joined::threads(self.class)), Ok(Some(joined)) if self.can_bind(&joined))
+        plan.is_tiny()
+            && matches!(joined::join(plan, joined::threads(self.class)), Ok(Some(joined)) if self.can_bind(&joined))
     }
 
     /// Whether a kernel can be shown all that the joined one is.
@@ -506,7 +507,9 @@ impl Executor for GpuExecutor {
     }
 
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()> {
-        if phase == Phase::Train && let Some(whole) = self.whole.take() {
+        if phase == Phase::Train
+            && let Some(whole) = self.whole.take()
+        {
             let done = self.run_joined(&whole, batches);
             self.whole = Some(whole);
             return done;

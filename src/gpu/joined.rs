@@ -47,12 +47,18 @@ pub(super) fn threads(class: Class) -> u32 {
     if class == Class::Hardware { GPU_THREADS } else { VECTOR }
 }
 
+/// Ops that are joined at most: a driver takes 0.1 to 0.4 s to compile each, and one after the other.
+const MOST_OPS: usize = 10;
+
 /// Joins the training list of a plan for a workgroup of so many invocations, [`VECTOR`] or [`GPU_THREADS`]; `None` if
-/// an op's workgroups share memory.
+/// an op's workgroups share memory or there are too many ops.
 ///
 /// # Errors
 /// [`Error::Internal`] with naga's message for a shader that it does not take.
 pub fn join(plan: &Plan, threads: u32) -> Result<Option<Joined>> {
+    if plan.steps(Phase::Train).len() > MOST_OPS {
+        return Ok(None);
+    }
     let mut buffers = Buffers::new(plan);
     let mut text = String::new();
     let mut tiles = Vec::new();
@@ -298,7 +304,9 @@ fn places(source: &str, tiles: &[Tile]) -> Result<(Vec<Place>, usize)> {
     };
     let offset = |name: String| {
         let member = members.iter().find(|member| member.name.as_ref() == Some(&name));
-        member.map(|member| member.offset as usize / 4).ok_or_else(|| Error::internal(format!("no {name} in the table")))
+        member
+            .map(|member| member.offset as usize / 4)
+            .ok_or_else(|| Error::internal(format!("no {name} in the table")))
     };
     let place = |(i, &tile): (usize, &Tile)| {
         Ok(Place { tile, groups: offset(format!("groups{i}"))?, params: offset(format!("params{i}"))? })

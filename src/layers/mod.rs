@@ -569,7 +569,10 @@ impl Builder {
             let bytes = 4 * pitch(plan.tensor(plan.results).columns) as u64;
             let most = SHARED_ROWS.min((limits.binding / bytes) as usize);
             let epochs = (most / train_rows.max(1)).clamp(1, SHARED_EPOCHS);
-            plan.tensors[plan.order.0].columns = rows + (epochs - 1) * train_rows;
+            // Whole `vec4`s, so that what is written of it needs no padding.
+            if epochs > 1 {
+                plan.tensors[plan.order.0].columns = pitch(rows + (epochs - 1) * train_rows);
+            }
             let results = &mut plan.tensors[plan.results.0];
             results.rows = results.rows.max(epochs * train_rows);
         }

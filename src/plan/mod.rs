@@ -117,9 +117,9 @@ pub struct Step {
     pub op: Box<dyn Op>,
 }
 
-/// Operations of a training step at which starting its dispatches, 20 to 40 µs each on a software adapter, takes about
-/// as long as one of its threads takes for all of them.
-pub const TINY_FLOPS: u64 = 100_000;
+/// Operations of a training step up to which one workgroup is done sooner than the step's dispatches are started: on a
+/// software adapter that takes 20 to 40 µs for each of them, and a workgroup does 0.5 GFLOP/s.
+pub const TINY_FLOPS: u64 = 50_000;
 
 /// Which list of steps is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

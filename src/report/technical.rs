@@ -30,8 +30,8 @@ pub(super) fn steps(report: &Report<'_>) -> String {
     );
     format!(
         "<p>One training step is {}, {} ms one by one. Measured after training with nothing else on the device, launch \
-         included; within a training they overlap and take less. <code>wgrad bench</code> times whole steps.</p>\n{}",
-        count(rows.len(), "dispatch").replace("dispatchs", "dispatches"),
+         included; within a training they overlap, or those of many steps share a launch, and take less. <code>wgrad bench</code> times whole steps.</p>\n{}",
+        count(rows.len(), "op"),
         number(total),
         wide("Time of each op", &table)
     )

@@ -280,6 +280,19 @@ impl<'a> Trainer<'a> {
         Ok(end.unwrap_or(End::Finished))
     }
 
+    /// As [`Trainer::fit`] with nobody who wants to know of each epoch: those between which nothing has to happen share
+    /// a run.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`].
+    pub fn fit_all(&mut self) -> Result<End> {
+        while self.ended().is_none() {
+            self.advance_by(usize::MAX, &mut |_| ControlFlow::Continue(()))?;
+        }
+        self.finish()?;
+        Ok(self.ended().unwrap_or(End::Finished))
+    }
+
     /// Puts the weights that are kept, the best epoch's if there is one, on the device. To go on after that takes
     /// [`Trainer::resume`] with a state from before.
     ///
@@ -312,11 +325,7 @@ impl<'a> Trainer<'a> {
 
     /// As [`Trainer::advance`], but up to `most` epochs at a time where nothing has to happen between them, and counts
     /// the steps of all of them to `watch`. The epochs that are done; the last one stays open if it was told to stop.
-    pub fn advance_by(
-        &mut self,
-        most: usize,
-        watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
-    ) -> Result<Vec<Epoch>> {
+    pub fn advance_by(&mut self, most: usize, watch: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Result<Vec<Epoch>> {
         let began = (Instant::now(), self.seconds);
         let first = self.epochs.len();
         let left = self.config.train.epochs.saturating_sub(first);
@@ -500,7 +509,8 @@ impl<'a> Trainer<'a> {
         for (epoch, rate) in rates.iter_mut().enumerate() {
             let place = self.place(epoch, count);
             for start in (0..train).step_by(size) {
-                let at = Moment { epoch: (first + epoch) as u64, step, total_steps, reductions: self.plateau.reductions };
+                let at =
+                    Moment { epoch: (first + epoch) as u64, step, total_steps, reductions: self.plateau.reductions };
                 *rate = self.schedule.rate(at);
                 let [correction1, correction2] = self.optimizer.corrections(step + 1);
                 batches.push(Batch {

@@ -122,7 +122,7 @@ const ELEMENTS: usize = 38 * 33;
 
 /// Runs the bench for both classes and wants each to fail with words that contain `why`.
 fn wants_failure(device: &Device, why: &str, bench: impl Fn() -> Bench) -> Result<(), Failed> {
-    for class in [Class::Software, device.class(), Class::Hardware] {
+    for class in [Class::Software, device.class(), Class::Hardware, Class::Tiny] {
         match bench().run(device, Options { class: Some(class), ..Options::default() }) {
             Ok(tally) => return Err(format!("{class:?} passed: {tally:?}").into()),
             Err(message) if message.contains(why) => {}
