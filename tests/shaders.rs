@@ -122,7 +122,7 @@ fn joined() -> Result<Vec<Shader>, Failed> {
     }
     plans.push(tiny(dense, Task::Binary, Encoding::F32, 1 << 20));
     // The data set in two blocks.
-    plans.push(tiny(dense, Task::Binary, Encoding::F32, 1100));
+    plans.push(tiny(&format!("{dense}\ntrain.batch_size = 16"), Task::Binary, Encoding::F32, 1100));
     let mut shaders: BTreeMap<String, Shader> = BTreeMap::new();
     for (i, plan) in plans.iter().enumerate() {
         for threads in [VECTOR, GPU_THREADS] {
