@@ -235,6 +235,24 @@ pub fn profile_within(executor: &mut dyn Executor, batch: &Batch, budget: Durati
     Ok(rows)
 }
 
+/// Times training steps in one dispatch, where an executor joins them, as a single row; nothing has to be compiled.
+pub fn profile_joined(executor: &mut dyn Executor, batch: &Batch) -> Result<Vec<ProfileRow>> {
+    const STEPS: usize = 64;
+    let batches = [*batch; STEPS];
+    let mut times = Vec::new();
+    for _ in 0..=REPEATS {
+        let start = Instant::now();
+        executor.run(Phase::Train, &batches)?;
+        executor.wait()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3 / STEPS as f64);
+    }
+    times.sort_by(f64::total_cmp);
+    let (ms, plan) = (times[times.len() / 2], executor.plan());
+    let flops: u64 = plan.train.iter().map(|step| step.op.flops(batch)).sum();
+    let step = format!("all {} ops in one dispatch", plan.train.len());
+    Ok(vec![ProfileRow { step, ms, gflops: flops as f64 / ms / 1e6, share: 1.0 }])
+}
+
 /// Full batches that walk through the data again and again, with Adam's corrections of a later step.
 fn batches(subject: &Subject, data: &Dataset, steps: usize) -> Vec<Batch> {
     let in_data = data.rows / subject.batch_size;

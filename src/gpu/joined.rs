@@ -154,72 +154,96 @@ struct Part {
 }
 
 impl Part {
-    /// The op's kernel as functions whose names begin with its number.
+    /// The op's kernel as functions whose names begin with its number; `None` if its workgroups share memory.
     fn new(number: usize, step: &Step, threads: u32, buffers: &mut Buffers) -> Result<Option<Self>> {
         let source = step.op.sources(Class::Tiny).join("\n");
         let tile = layout_of(&source)?.tile;
         let mut module = wgsl::parse_str(&source).map_err(|error| refused(step, &error.emit_to_string(&source)))?;
         let shares = module.global_variables.iter().any(|(_, variable)| variable.space == AddressSpace::WorkGroup);
-        // The one must be a multiple of the other.
+        // Of the two sizes of workgroup, one must be a multiple of the other.
         if shares || tile.threads.max(threads) % tile.threads.min(threads) != 0 {
             return Ok(None);
         }
-        let arguments = step.op.arguments();
-        let mut shown: Vec<(u32, String, String)> = Vec::new();
-        let rename = |name: &mut Option<String>| {
-            if let Some(name) = name {
-                *name = format!("op{number}_{name}");
-            }
-        };
-        module.constants.iter_mut().for_each(|(_, constant)| rename(&mut constant.name));
-        module.functions.iter_mut().for_each(|(_, function)| rename(&mut function.name));
-        let kinds: Vec<_> = module.types.iter().map(|(handle, kind)| (handle, kind.clone())).collect();
-        for (handle, mut kind) in kinds.into_iter().filter(|(_, kind)| kind.name.is_some()) {
-            rename(&mut kind.name);
-            module.types.replace(handle, kind);
-        }
-        let types = &module.types;
-        for (_, variable) in module.global_variables.iter_mut() {
-            rename(&mut variable.name);
-            match (variable.space, variable.binding.take()) {
-                (AddressSpace::Immediate, _) => {
-                    (variable.space, variable.name) = (AddressSpace::Private, Some(format!("op{number}_params")));
-                }
-                (AddressSpace::Storage { .. }, Some(binding)) => {
-                    // A name that naga leaves as it is.
-                    let name = format!("{}_tensor", variable.name.clone().unwrap_or_default());
-                    let element = element(&types[variable.ty].inner, types).ok_or_else(|| refused(step, &name))?;
-                    shown.push((binding.binding, name.clone(), element.to_owned()));
-                    (variable.name, variable.binding) = (Some(name), Some(binding));
-                }
-                _ => {}
-            }
-        }
-        shown.sort();
-        if shown.len() != arguments.len() {
+        rename(&mut module, number);
+        let shown = own_variables(&mut module, number).map_err(|what| refused(step, &what))?;
+        let tensors = step.op.arguments();
+        if shown.len() != tensors.len() {
             return Err(refused(step, "it has another number of bindings than its op arguments"));
         }
-        let entry = module.entry_points.remove(0);
-        let mut main = entry.function;
-        main.name = Some(format!("op{number}_main"));
-        let mut builtins = Vec::new();
-        for argument in &mut main.arguments {
-            match argument.binding.take() {
-                Some(Binding::BuiltIn(
-                    builtin @ (BuiltIn::WorkGroupId | BuiltIn::NumWorkGroups | BuiltIn::LocalInvocationIndex),
-                )) => builtins.push(builtin),
-                other => return Err(refused(step, &format!("its entry point wants {other:?}"))),
-            }
-        }
-        module.functions.append(main, Span::UNDEFINED);
-        let mut text = print(&module).map_err(|what| refused(step, &what))?;
-        for ((_, name, element), argument) in shown.iter().zip(&arguments) {
+        let arguments = entry_to_function(&mut module, number).map_err(|what| refused(step, &what))?;
+        let mut source = print(&module).map_err(|what| refused(step, &what))?;
+        for (Shown { name, element, .. }, argument) in shown.iter().zip(&tensors) {
             let (buffer, first) = buffers.show(argument, element);
             // Every use of a tensor is one of its elements, and an index is a name, a call or in parentheses.
-            text = text.replace(&format!("{name}["), &format!("{buffer}[{first}u + "));
+            source = source.replace(&format!("{name}["), &format!("{buffer}[{first}u + "));
         }
-        Ok(Some(Part { source: text, tile, arguments: builtins }))
+        Ok(Some(Part { source, tile, arguments }))
     }
+}
+
+/// Puts the op's number before every global name.
+fn rename(module: &mut naga::Module, number: usize) {
+    let rename = |name: &mut Option<String>| {
+        if let Some(name) = name {
+            *name = format!("op{number}_{name}");
+        }
+    };
+    module.constants.iter_mut().for_each(|(_, constant)| rename(&mut constant.name));
+    module.functions.iter_mut().for_each(|(_, function)| rename(&mut function.name));
+    module.global_variables.iter_mut().for_each(|(_, variable)| rename(&mut variable.name));
+    let named: Vec<_> = module.types.iter().filter(|(_, kind)| kind.name.is_some()).map(|(handle, _)| handle).collect();
+    for handle in named {
+        let mut kind = module.types[handle].clone();
+        rename(&mut kind.name);
+        module.types.replace(handle, kind);
+    }
+}
+
+/// A binding of an op's kernel.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Shown {
+    binding: u32,
+    name: String,
+    /// The kind of its elements.
+    element: &'static str,
+}
+
+/// Makes `Params` a variable of each invocation, filled from the table, and gives each binding a name that naga prints
+/// as it is; the bindings by number.
+fn own_variables(module: &mut naga::Module, number: usize) -> std::result::Result<Vec<Shown>, String> {
+    let types = &module.types;
+    let mut shown = Vec::new();
+    for (_, variable) in module.global_variables.iter_mut() {
+        match (variable.space, &variable.binding) {
+            (AddressSpace::Immediate, _) => {
+                (variable.space, variable.name) = (AddressSpace::Private, Some(format!("op{number}_params")));
+            }
+            (AddressSpace::Storage { .. }, Some(binding)) => {
+                let name = format!("{}_tensor", variable.name.clone().unwrap_or_default());
+                let element = element(&types[variable.ty].inner, types).ok_or_else(|| format!("{name} is no array"))?;
+                shown.push(Shown { binding: binding.binding, name: name.clone(), element });
+                variable.name = Some(name);
+            }
+            _ => {}
+        }
+    }
+    shown.sort();
+    Ok(shown)
+}
+
+/// Makes the entry point a function; what it is told, in its order.
+fn entry_to_function(module: &mut naga::Module, number: usize) -> std::result::Result<Vec<BuiltIn>, String> {
+    let mut main = module.entry_points.remove(0).function;
+    main.name = Some(format!("op{number}_main"));
+    let told = |argument: &mut naga::FunctionArgument| match argument.binding.take() {
+        Some(Binding::BuiltIn(
+            builtin @ (BuiltIn::WorkGroupId | BuiltIn::NumWorkGroups | BuiltIn::LocalInvocationIndex),
+        )) => Ok(builtin),
+        other => Err(format!("its entry point wants {other:?}")),
+    };
+    let arguments = main.arguments.iter_mut().map(told).collect();
+    module.functions.append(main, Span::UNDEFINED);
+    arguments
 }
 
 /// The module as WGSL, without its bindings.

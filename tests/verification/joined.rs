@@ -104,6 +104,9 @@ fn counted(device: &Device) -> Result<(), Failed> {
     ensure(batches.len() == 2 && report.passed() && got == want, || format!("{got} compared, {want} expected"))
 }
 
+/// What is wrong with the kernel, and how it is made so.
+type Fault = (&'static str, fn(&str) -> String);
+
 /// The kernel without the call of one of its ops.
 fn without<const OP: usize>(source: &str) -> String {
     changed(source, &format!("op{OP}_main(vec3(first"), &format!("//{OP}("))
@@ -141,7 +144,7 @@ fn report(device: &Device, subject: &Subject, spoil: Option<fn(&str) -> String>)
 fn faults(device: &Device) -> Result<(), Failed> {
     let subject = small();
     report(device, &subject, None)?.verdict("without a fault")?;
-    let faults: [(&str, fn(&str) -> String); 10] = [
+    let faults: [Fault; 10] = [
         ("op 0 left out", without::<0>),
         ("op 1 left out", without::<1>),
         ("op 2 left out", without::<2>),
