@@ -45,8 +45,9 @@ pub struct Measurement {
     pub samples_per_second: f64,
     /// 10⁹ multiplications and additions a second, of the matrix products.
     pub gflops: f64,
-    /// Of the training list.
-    pub dispatches_per_step: usize,
+    /// Kernels run; below 1 where a dispatch runs many steps.
+    #[serde(serialize_with = "whole")]
+    pub dispatches_per_step: f64,
     /// Command buffers handed to the device.
     pub submits_per_step: f64,
     /// What the plan allocates.
@@ -168,11 +169,16 @@ pub fn measure(
         ms_per_step,
         samples_per_second: subject.batch_size as f64 / ms_per_step * 1e3,
         gflops: flops as f64 / ms_per_step / 1e6,
-        dispatches_per_step: plan.train.len(),
+        dispatches_per_step: (after.dispatches - before.dispatches) as f64 / (steps * times.len()) as f64,
         submits_per_step: (after.submits - before.submits) as f64 / (steps * times.len()) as f64,
         device_bytes: plan.device_bytes(),
         verified: None,
     })
+}
+
+/// Writes a whole number without a point.
+fn whole<S: serde::Serializer>(number: &f64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    if number.fract() == 0.0 { serializer.serialize_u64(*number as u64) } else { serializer.serialize_f64(*number) }
 }
 
 /// One step of the training list in a profile.
@@ -227,6 +233,24 @@ pub fn profile_within(executor: &mut dyn Executor, batch: &Batch, budget: Durati
     let total: f64 = rows.iter().map(|row| row.ms).sum();
     rows.iter_mut().for_each(|row| row.share = row.ms / total);
     Ok(rows)
+}
+
+/// Times training steps in one dispatch, where an executor joins them, as a single row; nothing has to be compiled.
+pub fn profile_joined(executor: &mut dyn Executor, batch: &Batch) -> Result<Vec<ProfileRow>> {
+    const STEPS: usize = 64;
+    let batches = [*batch; STEPS];
+    let mut times = Vec::new();
+    for _ in 0..=REPEATS {
+        let start = Instant::now();
+        executor.run(Phase::Train, &batches)?;
+        executor.wait()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3 / STEPS as f64);
+    }
+    times.sort_by(f64::total_cmp);
+    let (ms, plan) = (times[times.len() / 2], executor.plan());
+    let flops: u64 = plan.train.iter().map(|step| step.op.flops(batch)).sum();
+    let step = format!("all {} ops in one dispatch", plan.train.len());
+    Ok(vec![ProfileRow { step, ms, gflops: flops as f64 / ms / 1e6, share: 1.0 }])
 }
 
 /// Full batches that walk through the data again and again, with Adam's corrections of a later step.

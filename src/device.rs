@@ -131,6 +131,11 @@ impl Chosen {
         Limits { resident, ..limits }
     }
 
+    /// Whether it trains a plan many steps in one dispatch.
+    pub fn joins(&self, plan: &Plan) -> bool {
+        matches!(self, Chosen::Gpu(device) if device.joins(plan))
+    }
+
     /// Allocates all that a plan needs.
     ///
     /// # Errors

@@ -172,7 +172,7 @@ impl Sequential {
     /// an own activation whose name is taken or whose WGSL is not valid; [`Error::Diverged`] on NaN or infinity, naming
     /// the step that made it; [`Error::Device`] if the device is not there, fails or has too little memory.
     pub fn fit(&self, data: &Dataset) -> Result<Fitted> {
-        self.fit_with(data, |_| ControlFlow::Continue(()))
+        self.train(data, |trainer| trainer.fit_all())
     }
 
     /// Trains it, calling `each` after every epoch; `ControlFlow::Break(())` ends the training there.
@@ -180,9 +180,13 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::fit`].
     pub fn fit_with(&self, data: &Dataset, mut each: impl FnMut(&Epoch) -> ControlFlow<()>) -> Result<Fitted> {
+        self.train(data, |trainer| trainer.fit(&mut each))
+    }
+
+    fn train(&self, data: &Dataset, fit: impl FnOnce(&mut Trainer) -> Result<End>) -> Result<Fitted> {
         let Prepared { config, device, plan, activations } = self.prepare(data)?;
         let mut trainer = Trainer::new(&config, data, device.executor(plan.clone())?).map_err(in_key)?;
-        let end = match trainer.fit(&mut each) {
+        let end = match fit(&mut trainer) {
             Ok(end) => end,
             Err(error) => return Err(device.explain(&plan, &mut trainer, error)),
         };

@@ -4,6 +4,8 @@
 //! The first wrong step is thereby named, and rounding that piled up in earlier steps blames nobody. It knows executors
 //! by their trait only.
 
+mod joined;
+
 use std::ops::Range;
 
 use serde::Serialize;
@@ -12,14 +14,14 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ops::{Access, Argument, Batch, Region, TensorId};
-use crate::plan::{Executor, Phase, Plan, Reference, Role, Values};
+use crate::plan::{Executor, Phase, Plan, Reference, Role, Tensor, Values};
 use crate::train::inference;
 use crate::train::setup::{self, RowWeights};
 
 /// One tensor that one step wrote.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// `train` or `evaluate`.
+    /// `train` or `evaluate`, each op by itself; `joined`: whole training steps, many of them in one dispatch.
     pub phase: &'static str,
     /// Its label in the plan.
     pub step: String,
@@ -91,7 +93,8 @@ impl Report {
                     f.count, wrong.compared, f.row, f.column, f.device, f.reference, f.bound
                 )
             });
-            format!("`{}` wrote wrong numbers to {}{worst}", wrong.step, wrong.tensor)
+            let joined = if wrong.phase == JOINED { ", joined with others," } else { "" };
+            format!("`{}`{joined} wrote wrong numbers to {}{worst}", wrong.step, wrong.tensor)
         } else if let Some(tensor) = self.overwritten.first() {
             format!("something was written past the end of {tensor}")
         } else if self.compared() == 0 {
@@ -161,9 +164,15 @@ pub fn verify(device: &mut dyn Executor, reference: &mut dyn Reference, batches:
             }
         }
     }
+    if device.joins() {
+        joined::verify(device, reference, batches, &mut report)?;
+    }
     report.overwritten = device.overwritten()?;
     Ok(report)
 }
+
+/// The phase of comparisons of whole training steps.
+const JOINED: &str = "joined";
 
 fn lockstep(
     device: &mut dyn Executor,
@@ -249,21 +258,34 @@ fn compare(
     batch: &Batch,
     id: TensorId,
 ) -> Result<Comparison> {
-    let plan = device.plan();
-    let (tensor, label) = (plan.tensor(id).clone(), plan.steps(phase)[step].label.clone());
     let rows = written(device, phase, step, batch, id);
+    let label = device.plan().steps(phase)[step].label.clone();
+    let phase = if phase == Phase::Train { "train" } else { "evaluate" };
+    let got = device.read(id, rows.clone())?;
+    let want = reference.bounded(id, rows.clone());
+    Ok(hold((phase, label, batch.count), device.plan().tensor(id), rows.start, &got, want))
+}
+
+/// Compares rows of a tensor, the first of them being `first`, with values and how far apart they may be. The phase,
+/// the step's label and its rows are told.
+fn hold(
+    (phase, step, rows): (&'static str, String, u32),
+    tensor: &Tensor,
+    first: usize,
+    got: &[f32],
+    want: impl IntoIterator<Item = (f64, f64)>,
+) -> Comparison {
     let mut comparison = Comparison {
-        phase: if phase == Phase::Train { "train" } else { "evaluate" },
-        step: label,
-        tensor: tensor.name,
-        rows: batch.count,
+        phase,
+        step,
+        tensor: tensor.name.clone(),
+        rows,
         compared: 0,
         largest_error: 0.0,
         share_of_bound: 0.0,
         failure: None,
     };
-    let got = device.read(id, rows.clone())?;
-    for (i, (want, bound)) in reference.bounded(id, rows.clone()).into_iter().enumerate() {
+    for (i, (want, bound)) in want.into_iter().enumerate() {
         // A number that the device does not give is as wrong as a number can be.
         let got = got.get(i).copied().unwrap_or(f32::NAN);
         let error = (f64::from(got) - want).abs();
@@ -281,12 +303,12 @@ fn compare(
             !other.is_nan() && (own.is_nan() || own > other)
         });
         if worse {
-            let (row, column) = (rows.start + i / tensor.columns, i % tensor.columns);
+            let (row, column) = (first + i / tensor.columns, i % tensor.columns);
             comparison.failure = Some(Failure { row, column, device: got.into(), reference: want, bound, count });
         }
         if let Some(failure) = &mut comparison.failure {
             failure.count = count;
         }
     }
-    Ok(comparison)
+    comparison
 }

@@ -14,11 +14,14 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use wgrad::config::{Config, Task};
-use wgrad::gpu::{grid, layout_of};
+use wgrad::gpu::{GPU_THREADS, VECTOR, grid, join, layout_of};
 use wgrad::layers::{self, DataShape};
+use wgrad::model::activations::ACTIVATIONS;
+use wgrad::model::optimizers::OPTIMIZERS;
 use wgrad::ops::input::Encoding;
 use wgrad::ops::{Access, Batch, Class, Op};
 use wgrad::plan::MAX_BINDINGS;
+use wgrad::plan::Plan;
 
 /// Bytes of immediates that every Vulkan device has.
 const MAX_IMMEDIATES: usize = 128;
@@ -34,11 +37,10 @@ const BATCH: Batch = Batch {
     counter: 0,
 };
 
-/// A joined shader with an op that uses it.
+/// The source of a kernel.
 struct Shader {
     name: String,
     source: String,
-    op: Box<dyn Op>,
 }
 
 impl Shader {
@@ -54,27 +56,94 @@ impl Shader {
     }
 }
 
-/// Distinct sources for every class of device.
-fn shaders() -> Vec<Shader> {
-    let mut found: BTreeMap<String, Shader> = BTreeMap::new();
-    for class in [Class::Software, Class::SoftwareLanes, Class::Hardware] {
+/// Distinct sources for every class of device, each with an op that uses it.
+fn shaders() -> Vec<(Shader, Box<dyn Op>)> {
+    let mut found: BTreeMap<String, (Shader, Box<dyn Op>)> = BTreeMap::new();
+    for class in [Class::Software, Class::SoftwareLanes, Class::Hardware, Class::Tiny] {
         for op in variants::variants() {
             let source = op.sources(class).join("\n");
             let name = format!("{class:?} {op:?}");
-            found.entry(source.clone()).or_insert(Shader { name, source, op });
+            found.entry(source.clone()).or_insert((Shader { name, source }, op));
         }
     }
     found.into_values().collect()
 }
 
-fn every_shader(check: impl Fn(&Shader) -> Result<(), Failed>) -> Result<(), Failed> {
-    let shaders = shaders();
-    shaders.iter().try_for_each(check)?;
-    // Fewer would mean that the enumeration has lost rows.
-    if shaders.len() < 300 {
-        return Err(format!("only {} distinct shaders", shaders.len()).into());
+/// Layers of tiny networks that together have every op that is joined, in most of its variants.
+fn layers() -> Vec<String> {
+    let mut all: Vec<String> = (ACTIVATIONS.iter())
+        .filter(|activation| activation.name != "identity")
+        .map(|activation| {
+            format!(
+                "{{ type = \"dense\", units = 4, activation = \"{}\" }}, {{ type = \"dense\", bias = false }}",
+                activation.name
+            )
+        })
+        .collect();
+    let others = [
+        r#"{ type = "dropout", rate = 0.1 }, { type = "dense", units = 5, activation = "tanh" }, { type = "dense" }"#,
+        r#"{ type = "dense", units = 5, activation = "gelu" }, { type = "dropout", rate = 0.1 }, { type = "dense" }"#,
+        r#"{ type = "batch_norm" }, { type = "dense", units = 3, activation = "relu" }, { type = "dense" }"#,
+        r#"{ type = "dense", units = 3, activation = "relu" }, { type = "batch_norm" }, { type = "dense" }"#,
+    ];
+    all.extend(others.map(str::to_owned));
+    all
+}
+
+/// The plan of a tiny network on a table of 60 rows.
+fn tiny(run: &str, task: Task, encoding: Encoding, max_binding: u64) -> Plan {
+    let config: Config = toml::from_str(run).unwrap_or_else(|error| panic!("{run}: {error}"));
+    let outputs = if task == Task::Classification { 3 } else { 1 };
+    let shape = DataShape {
+        rows: 60,
+        features: 5,
+        encoding,
+        task,
+        target_columns: 1,
+        outputs,
+        train_rows: 60,
+        largest_set: 60,
+    };
+    layers::compile(&config, shape, max_binding).unwrap_or_else(|(key, error)| panic!("{run}: {key}: {error}"))
+}
+
+/// Kernels of whole training lists, for both sizes of workgroup.
+fn joined() -> Result<Vec<Shader>, Failed> {
+    let bytes = Encoding::U8 { scale: 0.5, shift: -1.0 };
+    let mut plans: Vec<Plan> = Vec::new();
+    for (i, layers) in layers().iter().enumerate() {
+        let optimizer = OPTIMIZERS[i % OPTIMIZERS.len()].name;
+        let run = format!("model.layers = [{layers}]\noptimizer.name = \"{optimizer}\"");
+        plans.push(tiny(&run, Task::Classification, if i % 2 == 0 { Encoding::F32 } else { bytes }, 1 << 20));
     }
-    Ok(())
+    let dense = r#"model.layers = [{ type = "dense", units = 4, activation = "relu" }, { type = "dense" }]"#;
+    for (loss, task) in [("mse", Task::Regression), ("mae", Task::Regression), ("huber", Task::Regression)] {
+        plans.push(tiny(&format!("{dense}\nloss.name = \"{loss}\""), task, Encoding::F32, 1 << 20));
+    }
+    plans.push(tiny(dense, Task::Binary, Encoding::F32, 1 << 20));
+    // The data set in two blocks.
+    plans.push(tiny(&format!("{dense}\ntrain.batch_size = 16"), Task::Binary, Encoding::F32, 1100));
+    let mut shaders: BTreeMap<String, Shader> = BTreeMap::new();
+    for (i, plan) in plans.iter().enumerate() {
+        for threads in [VECTOR, GPU_THREADS] {
+            let joined = join(plan, threads)?.ok_or_else(|| format!("network {i} is not joined"))?;
+            let name = format!("network {i} in {threads} invocations");
+            shaders.insert(joined.source.clone(), Shader { name, source: joined.source });
+        }
+    }
+    Ok(shaders.into_values().collect())
+}
+
+fn every_shader(check: impl Fn(&Shader) -> Result<(), Failed>) -> Result<(), Failed> {
+    let (shaders, joined) = (shaders(), joined()?);
+    shaders.iter().map(|(shader, _)| shader).chain(&joined).try_for_each(check)?;
+    // Fewer would mean that the enumeration has lost rows.
+    let (all, joined) = (shaders.len(), joined.len());
+    ensure(all >= 300 && joined >= 30, || format!("only {all} distinct shaders and {joined} joined ones"))
+}
+
+fn every_op(check: impl Fn(&Shader, &dyn Op) -> Result<(), Failed>) -> Result<(), Failed> {
+    shaders().iter().try_for_each(|(shader, op)| check(shader, op.as_ref()))
 }
 
 fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), Failed> {
@@ -85,10 +154,10 @@ fn parses_and_validates(shader: &Shader) -> Result<(), Failed> {
     shader.module().map(|_| ())
 }
 
-fn fits_its_op(shader: &Shader) -> Result<(), Failed> {
+fn fits_its_op(shader: &Shader, op: &dyn Op) -> Result<(), Failed> {
     let name = &shader.name;
     let layout = layout_of(&shader.source).map_err(|error| format!("{name}: {error}"))?;
-    let arguments = shader.op.arguments();
+    let arguments = op.arguments();
     ensure(layout.bindings.len() == arguments.len(), || {
         format!("{name}: {} bindings, {} arguments", layout.bindings.len(), arguments.len())
     })?;
@@ -100,14 +169,14 @@ fn fits_its_op(shader: &Shader) -> Result<(), Failed> {
             format!("{name}: binding {binding} is {access:?}, its argument {argument:?}")
         })?;
     }
-    let bytes = shader.op.immediates(&BATCH).bytes().len();
+    let bytes = op.immediates(&BATCH).bytes().len();
     ensure(layout.immediates as usize == bytes && bytes <= MAX_IMMEDIATES, || {
         format!("{name}: Params has {} bytes, the op sends {bytes}", layout.immediates)
     })
 }
 
-fn begins_with_its_formula(shader: &Shader) -> Result<(), Failed> {
-    for source in shader.op.sources(Class::Software).into_iter().filter(|source| source.contains("@compute")) {
+fn begins_with_its_formula(shader: &Shader, op: &dyn Op) -> Result<(), Failed> {
+    for source in op.sources(Class::Software).into_iter().filter(|source| source.contains("@compute")) {
         let first = source.lines().next().unwrap_or_default().to_owned();
         ensure(first.starts_with("// ") && first.contains(['=', '←']), || {
             format!("{}: begins with `{first}`", shader.name)
@@ -169,7 +238,8 @@ fn accepted(bytes: &[u8]) -> Result<(), String> {
 
 /// Checked here because the kernel tests cannot see which tile a shape got.
 fn wide_layers_have_larger_tiles_on_a_gpu() -> Result<(), Failed> {
-    let hardware = shaders().into_iter().filter(|shader| shader.name.starts_with("Hardware Dense"));
+    let hardware =
+        shaders().into_iter().map(|(shader, _)| shader).filter(|shader| shader.name.starts_with("Hardware Dense"));
     let rows: BTreeSet<u32> = hardware
         .map(|shader| layout_of(&shader.source).map(|layout| layout.tile.rows))
         .collect::<wgrad::Result<_>>()
@@ -179,7 +249,7 @@ fn wide_layers_have_larger_tiles_on_a_gpu() -> Result<(), Failed> {
 
 fn spirv_val_refuses_a_broken_module() -> Result<(), Failed> {
     let shaders = shaders();
-    let mut words = spirv(&shaders[0])?;
+    let mut words = spirv(&shaders[0].0)?;
     // Without its last word, OpFunctionEnd, the function does not end.
     words.pop();
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -218,7 +288,7 @@ fn no_dispatch_is_beyond_65535_workgroups_a_dimension() -> Result<(), Failed> {
         };
         let plan =
             layers::compile(&config, shape, (1 << 31) - 256).map_err(|(_, error)| format!("{units}: {error}"))?;
-        for class in [Class::Software, Class::SoftwareLanes, Class::Hardware] {
+        for class in [Class::Software, Class::SoftwareLanes, Class::Hardware, Class::Tiny] {
             for (steps, count) in [(&plan.train, plan.batch_size), (&plan.evaluate, plan.evaluation_batch_size)] {
                 for step in steps {
                     let layout = layout_of(&step.op.sources(class).join("\n"))?;
@@ -241,8 +311,8 @@ fn main() {
     let on_each = |name: &str, check: fn(&Shader) -> Result<(), Failed>| Trial::test(name, move || every_shader(check));
     let mut trials = vec![
         on_each("every_shader_parses_and_validates", parses_and_validates),
-        on_each("every_shader_fits_the_arguments_and_immediates_of_its_op", fits_its_op),
-        on_each("every_kernel_begins_with_its_formula", begins_with_its_formula),
+        Trial::test("every_shader_fits_the_arguments_and_immediates_of_its_op", || every_op(fits_its_op)),
+        Trial::test("every_kernel_begins_with_its_formula", || every_op(begins_with_its_formula)),
         on_each("every_shader_can_be_written_as_msl", msl_takes_it),
         on_each("every_shader_can_be_written_as_hlsl", hlsl_takes_it),
         on_each("every_shader_can_be_written_as_spirv", |shader| spirv(shader).map(|_| ())),

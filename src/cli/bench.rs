@@ -143,7 +143,7 @@ pub(super) fn time(
 
 fn line(m: &Measurement) -> String {
     format!(
-        "{:4} {}  {} batch {}: {:.3} ms a step, {:.0} samples/s, {:.1} GFLOP/s, {} dispatches a step, first loss after {:.0} ms{}",
+        "{:4} {}  {} batch {}: {:.3} ms a step, {:.0} samples/s, {:.1} GFLOP/s, {:.3} dispatches a step, first loss after {:.0} ms{}",
         m.device,
         m.adapter,
         m.layers,

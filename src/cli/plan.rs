@@ -23,6 +23,7 @@ pub(super) fn run(flags: &RunFlags, shared: &Shared, overrides: &Overrides, prin
             "parameters": plan.parameter_count(),
             "device_bytes": plan.device_bytes(),
             "dispatches_per_step": plan.train.len(),
+            "joined": project.device.joins(plan),
             "train": steps(Phase::Train),
             "evaluate": steps(Phase::Evaluate),
             "tensors": plan.tensors.iter().map(|t| serde_json::json!({"name": t.name, "shape": [t.rows, t.columns], "bytes": t.bytes()})).collect::<Vec<_>>(),
@@ -30,5 +31,8 @@ pub(super) fn run(flags: &RunFlags, shared: &Shared, overrides: &Overrides, prin
         return Ok(());
     }
     printer.result(plan.to_string().trim_end());
+    if project.device.joins(plan) {
+        printer.result("\nthe dispatches of a training step are joined to one, which runs many steps");
+    }
     Ok(())
 }

@@ -124,10 +124,13 @@ impl Project {
         let sizes: Vec<String> =
             std::iter::once(self.data.feature_columns()).chain(units).map(|size| size.to_string()).collect();
         format!(
-            "{}, {} parameters, {} dispatches a step",
+            "{}, {} parameters, {}",
             sizes.join("-"),
             grouped(self.plan.parameter_count() as u64),
-            self.plan.train.len()
+            match self.device.joins(&self.plan) {
+                true => "many steps a dispatch".to_owned(),
+                false => format!("{} dispatches a step", self.plan.train.len()),
+            }
         )
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Outcome {
     pub stop: Stop,
     /// Steps taken, in all sessions of the run.
     pub steps: u64,
+    /// Kernels a training step, on average.
+    pub dispatches_per_step: f64,
     pub epochs: Vec<Epoch>,
     pub best_epoch: Option<usize>,
     pub seconds: f64,
@@ -156,20 +158,20 @@ impl<'a> Session<'a> {
                 return Ok(Stop::Ended(end));
             }
             let (epochs, mut stop) = (trainer.history().len(), None);
-            let epoch = trainer.advance(&mut |steps| {
+            let done = trainer.advance_by(usize::MAX, &mut |steps| {
                 progress.step(epochs, steps);
                 stop = self.why_stop();
                 if stop.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
-            match (epoch, stop) {
-                (Some(epoch), _) => {
-                    progress.epoch(&epoch);
-                    if let Some(saver) = &mut self.saver {
-                        saver.after_epoch(trainer)?;
-                    }
-                }
-                (None, Some(stop)) => return Ok(stop),
-                (None, None) => return Err(Error::internal("training stopped for no reason")),
+            done.iter().for_each(|epoch| progress.epoch(epoch));
+            if let Some(stop) = stop {
+                return Ok(stop);
+            }
+            if done.is_empty() {
+                return Err(Error::internal("training stopped for no reason"));
+            }
+            if let Some(saver) = &mut self.saver {
+                saver.after_epoch(trainer)?;
             }
         }
     }
@@ -214,7 +216,7 @@ impl<'a> Session<'a> {
                 sets.push((set, evaluation.loss, evaluation.metrics, baseline));
             }
         }
-        let config = self.project.config();
+        let (project, config) = (self.project, self.project.config());
         let model = TrainedModel::from_trainer(&mut trainer, config, &self.project.data, Activations::default())?;
         let model = model.to_bytes()?;
         let end = if let Stop::Ended(end) = stop { end } else { End::Interrupted };
@@ -222,6 +224,7 @@ impl<'a> Session<'a> {
         let mut outcome = Outcome {
             stop,
             steps: trainer.steps(),
+            dispatches_per_step: trainer.dispatches_per_step().unwrap_or(project.plan.train.len() as f64),
             best_epoch: trainer.best_epoch(),
             epochs: trainer.history().to_vec(),
             seconds: trainer.seconds(),

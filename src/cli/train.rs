@@ -113,7 +113,7 @@ pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer
 }
 
 /// What metrics.json holds.
-fn metrics(project: &Project, outcome: &Outcome) -> Map<String, Value> {
+fn metrics(outcome: &Outcome) -> Map<String, Value> {
     let info = &outcome.info;
     let mut metrics = Map::new();
     for (set, loss, own, _) in &outcome.sets {
@@ -134,10 +134,15 @@ fn metrics(project: &Project, outcome: &Outcome) -> Map<String, Value> {
         ("seconds".to_owned(), json!(outcome.seconds)),
         ("device".to_owned(), json!(info.device)),
         ("adapter".to_owned(), json!(info.adapter)),
-        ("dispatches_per_step".to_owned(), json!(project.plan.train.len())),
+        ("dispatches_per_step".to_owned(), whole(outcome.dispatches_per_step)),
         ("advice".to_owned(), json!(outcome.advice)),
     ]);
     metrics
+}
+
+/// A number that is written without a point where it is a whole one.
+fn whole(number: f64) -> Value {
+    if number.fract() == 0.0 { json!(number as u64) } else { json!(number) }
 }
 
 fn environment(project: &Project, outcome: &Outcome, shared: &Shared) -> Value {
@@ -176,7 +181,7 @@ pub(super) fn leave(
         ("history.csv", history_csv(&outcome.epochs)),
         ("environment.json", pretty_json(&environment)),
     ];
-    let metrics = pretty_json(&Value::Object(metrics(project, outcome)));
+    let metrics = pretty_json(&Value::Object(metrics(outcome)));
     let mut files: Vec<(&str, &[u8])> = texts.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
     files.push(("model.safetensors", &outcome.model));
     files.extend(page.as_ref().map(|page| ("report.html", page.as_bytes())));
@@ -250,7 +255,7 @@ pub(super) fn conclude(project: &Project, outcome: &Outcome, folder: &Folder, pr
         ("event".to_owned(), json!("done")),
         ("run".to_owned(), json!(folder.path().to_string_lossy())),
     ]);
-    event.extend(metrics(project, outcome));
+    event.extend(metrics(outcome));
     printer.event(&event);
 }
 

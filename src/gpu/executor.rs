@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::adapters::Adapter;
+use super::joined::{self, Joined};
 use super::kernel::Kernel;
 use super::memory::{CANARY_BYTES, Memory, Place, pad, row_bytes};
 use super::submits::{self, Cut};
@@ -87,6 +88,17 @@ impl Device {
         self.inner.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
 
+    /// Whether it runs many training steps of a plan in one dispatch.
+    pub fn joins(&self, plan: &Plan) -> bool {
+        plan.is_tiny()
+            && matches!(joined::join(plan, joined::threads(self.class)), Ok(Some(joined)) if self.can_bind(&joined))
+    }
+
+    /// Whether a kernel can be shown all that the joined one is.
+    fn can_bind(&self, joined: &Joined) -> bool {
+        joined.buffers.len() < self.inner.limits().max_storage_buffers_per_shader_stage as usize
+    }
+
     /// Its kind, its name and its driver.
     pub fn info(&self) -> &DeviceInfo {
         &self.info
@@ -132,12 +144,25 @@ pub struct Options {
     pub checked: bool,
     /// Runs the kernels for another class of device than this one; for tests.
     pub class: Option<Class>,
+    /// Runs every op as a dispatch of its own, however small the network; for tests.
+    pub single: bool,
+    /// Changes the source of the joined kernel; for tests, which plant faults in it.
+    pub spoil: Option<fn(&str) -> String>,
 }
 
 /// A step with what the device needs to run it.
 struct Prepared {
     kernel: Arc<Kernel>,
     bind_group: wgpu::BindGroup,
+}
+
+/// The training list of a tiny network as one kernel.
+struct Whole {
+    joined: Joined,
+    prepared: Prepared,
+    /// What changes from batch to batch, for as many batches as one dispatch takes.
+    table: wgpu::Buffer,
+    batches: usize,
 }
 
 /// Runs one plan on one device.
@@ -148,6 +173,9 @@ pub struct GpuExecutor {
     /// Kernels by their source.
     kernels: HashMap<String, Arc<Kernel>>,
     options: Options,
+    /// Instead of `train`, where many steps go into one dispatch.
+    whole: Option<Whole>,
+    /// Empty until one of its steps is run where they are joined.
     train: Vec<Prepared>,
     /// Empty until the first evaluation.
     evaluate: Vec<Prepared>,
@@ -167,8 +195,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const WRITE_BYTES: u64 = 16 << 20;
 
 impl GpuExecutor {
-    /// Allocates every tensor and compiles every kernel of the training list; those that only evaluation needs are
-    /// compiled when it first runs.
+    /// Allocates every tensor and compiles every kernel of the training list, or the one that they are joined to for a
+    /// tiny network; those that only evaluation needs are compiled when it first runs.
     ///
     /// # Errors
     /// [`Error::Device`] if the device has not got the memory or refuses a kernel.
@@ -182,34 +210,106 @@ impl GpuExecutor {
             memory,
             kernels: HashMap::new(),
             options,
+            whole: None,
             train: Vec::new(),
             evaluate: Vec::new(),
             staging: None,
             in_flight: VecDeque::new(),
             counts,
         };
-        executor.train = executor.prepare_all(&plan.train)?;
+        if plan.is_tiny() && !options.single {
+            executor.whole = executor.join()?;
+        }
+        if executor.whole.is_none() {
+            executor.train = executor.prepare_all(&plan.train, Phase::Train)?;
+        }
         Ok(executor)
     }
 
-    fn prepare_all(&mut self, steps: &[Step]) -> Result<Vec<Prepared>> {
-        let prepared = steps.iter().map(|step| self.prepare(step)).collect::<Result<Vec<Prepared>>>()?;
+    /// The kernel for many steps in one dispatch; `None` if the ops are not made for it or the adapter shows a kernel
+    /// too few buffers.
+    fn join(&mut self) -> Result<Option<Whole>> {
+        let threads = joined::threads(self.class(Phase::Train));
+        let Some(mut joined) = joined::join(&self.plan, threads)? else { return Ok(None) };
+        let device = &self.device;
+        if !device.can_bind(&joined) {
+            return Ok(None);
+        }
+        if let Some(spoil) = self.options.spoil {
+            joined.source = spoil(&joined.source);
+        }
+        let kernel = Kernel::compile(&device.inner, "joined", &joined.source, self.options.checked)?;
+        let batches = submits::joined(self.plan.step_flops());
+        let table = device.inner.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("table"),
+            size: joined.table_bytes(batches),
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.counts.allocations += 1;
+        let buffers = joined.buffers.iter().map(|&buffer| &self.memory.buffers[buffer]).chain([&table]);
+        let entries: Vec<wgpu::BindGroupEntry> = (kernel.layout.bindings.iter().zip(buffers))
+            .map(|(&(binding, _), buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+            .collect();
+        let bind_group = device.inner.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("joined"),
+            layout: &kernel.group_layout,
+            entries: &entries,
+        });
+        let prepared = Prepared { kernel: Arc::new(kernel), bind_group };
+        device.warm_up(&prepared);
+        device.failure()?;
+        Ok(Some(Whole { joined, prepared, table, batches }))
+    }
+
+    /// Runs batches of the joined training list, many in one dispatch.
+    fn run_joined(&mut self, whole: &Whole, batches: &[Batch]) -> Result<()> {
+        for batches in batches.chunks(whole.batches) {
+            let table = whole.joined.table(&self.plan, batches);
+            let raw: &[u8] = bytemuck::cast_slice(&table);
+            // It takes its turn behind the dispatches that read what was there before.
+            self.device.queue.write_buffer(&whole.table, 0, raw);
+            self.counts.bytes_written += raw.len() as u64;
+            self.submit(|executor, pass| {
+                pass.set_pipeline(&whole.prepared.kernel.pipeline);
+                pass.set_bind_group(0, &whole.prepared.bind_group, &[]);
+                pass.set_immediates(0, &(batches.len() as u32).to_le_bytes());
+                pass.dispatch_workgroups(1, 1, 1);
+                executor.counts.dispatches += 1;
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whose kernels it runs.
+    fn class(&self, phase: Phase) -> Class {
+        let class = self.options.class.unwrap_or(self.device.class);
+        // Those that are joined, so that a step gives the same numbers by itself.
+        if phase == Phase::Train && self.whole.is_some() { Class::Tiny } else { class }
+    }
+
+    fn prepare_all(&mut self, steps: &[Step], phase: Phase) -> Result<Vec<Prepared>> {
+        let class = self.class(phase);
+        let prepared = steps.iter().map(|step| self.prepare(step, class)).collect::<Result<Vec<Prepared>>>()?;
         self.device.failure()?;
         Ok(prepared)
     }
 
     /// Compiles what a phase needs and has not got yet.
     fn make_ready(&mut self, phase: Phase) -> Result<()> {
-        if phase == Phase::Evaluate && self.evaluate.is_empty() {
-            let plan = self.plan.clone();
-            self.evaluate = self.prepare_all(&plan.evaluate)?;
+        let plan = self.plan.clone();
+        match phase {
+            Phase::Train if self.train.is_empty() => self.train = self.prepare_all(&plan.train, phase)?,
+            Phase::Evaluate if self.evaluate.is_empty() => self.evaluate = self.prepare_all(&plan.evaluate, phase)?,
+            _ => {}
         }
         Ok(())
     }
 
-    fn prepare(&mut self, step: &Step) -> Result<Prepared> {
+    fn prepare(&mut self, step: &Step, class: Class) -> Result<Prepared> {
         let device = &self.device;
-        let source = step.op.sources(self.options.class.unwrap_or(device.class)).join("\n");
+        let source = step.op.sources(class).join("\n");
         let known = self.kernels.get(&source).cloned();
         let is_new = known.is_none();
         let kernel = match known {
@@ -242,12 +342,16 @@ impl GpuExecutor {
         Ok(())
     }
 
-    fn submit(&mut self, phase: Phase, steps: Range<usize>, batches: &[Batch]) -> Result<()> {
+    fn submit_steps(&mut self, phase: Phase, steps: Range<usize>, batches: &[Batch]) -> Result<()> {
+        self.submit(|executor, pass| {
+            batches.iter().try_for_each(|batch| executor.record(pass, phase, steps.clone(), batch))
+        })
+    }
+
+    fn submit(&mut self, record: impl FnOnce(&mut Self, &mut wgpu::ComputePass) -> Result<()>) -> Result<()> {
         let mut encoder = self.device.inner.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        for batch in batches {
-            self.record(&mut pass, phase, steps.clone(), batch)?;
-        }
+        record(self, &mut pass)?;
         drop(pass);
         self.in_flight.push_back(self.device.queue.submit([encoder.finish()]));
         self.counts.submits += 1;
@@ -403,24 +507,35 @@ impl Executor for GpuExecutor {
     }
 
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()> {
+        if phase == Phase::Train
+            && let Some(whole) = self.whole.take()
+        {
+            let done = self.run_joined(&whole, batches);
+            self.whole = Some(whole);
+            return done;
+        }
         self.make_ready(phase)?;
         let Some(first) = batches.first() else { return Ok(()) };
         // No batch has more rows than the first.
         let flops: Vec<u64> = self.plan.steps(phase).iter().map(|step| step.op.flops(first)).collect();
         match submits::cut(&flops) {
             Cut::Batches(most) => {
-                batches.chunks(most).try_for_each(|batches| self.submit(phase, 0..flops.len(), batches))
+                batches.chunks(most).try_for_each(|batches| self.submit_steps(phase, 0..flops.len(), batches))
             }
             Cut::Steps(ranges) => batches.iter().try_for_each(|batch| {
                 let batch = std::slice::from_ref(batch);
-                ranges.iter().try_for_each(|range| self.submit(phase, range.clone(), batch))
+                ranges.iter().try_for_each(|range| self.submit_steps(phase, range.clone(), batch))
             }),
         }
     }
 
     fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()> {
         self.make_ready(phase)?;
-        self.submit(phase, step..step + 1, std::slice::from_ref(batch))
+        self.submit_steps(phase, step..step + 1, std::slice::from_ref(batch))
+    }
+
+    fn joins(&self) -> bool {
+        self.whole.is_some()
     }
 
     fn wait(&mut self) -> Result<()> {

@@ -89,7 +89,7 @@ fn too_much(plan: &Plan, total: u64, why: &str) -> Error {
 }
 
 /// Offsets of all tensors and sizes of all buffers.
-fn arrange(plan: &Plan) -> (Vec<Place>, Vec<u64>) {
+pub(super) fn arrange(plan: &Plan) -> (Vec<Place>, Vec<u64>) {
     let mut flat: BTreeMap<Role, usize> = BTreeMap::new();
     let mut sizes: Vec<u64> = Vec::new();
     let places = plan

@@ -2,11 +2,13 @@
 
 mod adapters;
 mod executor;
+mod joined;
 mod kernel;
 mod memory;
 mod submits;
 
 pub use adapters::{Adapter, Selector, adapters, open};
 pub use executor::{Device, GpuExecutor, Options};
+pub use joined::{GPU_THREADS, Joined, VECTOR, join};
 pub use kernel::{Kernel, check_functions, layout_of};
 pub use submits::{Cut, cut, grid};

@@ -11,6 +11,15 @@ const SUBMIT_FLOPS: u64 = 25_000_000_000;
 /// Steps of one submit, so that recording runs ahead of the device and not far ahead.
 const SUBMIT_STEPS: usize = 2048;
 
+/// Work of one workgroup in one dispatch: a GPU runs a hundred such workgroups at a time and more, and this one waits for
+/// memory most of the time.
+const JOINED_FLOPS: u64 = SUBMIT_FLOPS / 1000;
+
+/// Batches of one dispatch whose only workgroup runs all steps of each, if those take so many floating-point operations.
+pub fn joined(flops: u64) -> usize {
+    (JOINED_FLOPS / flops.max(1)).clamp(1, SUBMIT_STEPS as u64) as usize
+}
+
 /// The grid of so many workgroups, folded into two dimensions; None for none and for more than two dimensions hold.
 pub fn grid(groups: u64) -> Option<(u32, u32)> {
     let (x, y) = (groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS));
@@ -60,6 +69,11 @@ mod tests {
             assert!(u64::from(x) * u64::from(y) >= groups && x <= 65_535 && y <= 65_535, "{groups}: {x} × {y}");
         }
         assert_eq!((grid(0), grid(65_535 * 65_535 + 1)), (None, None));
+    }
+
+    #[test]
+    fn one_workgroup_gets_a_thousandth_of_a_submits_work() {
+        assert_eq!((joined(0), joined(1000), joined(100_000), joined(u64::MAX)), (2048, 2048, 250, 1));
     }
 
     #[test]

@@ -279,6 +279,11 @@ pub(crate) struct Builder {
     predictions: TensorId,
 }
 
+/// Rows that the epochs of a tiny network may have in all if they are run at a time, and how many epochs those may be:
+/// some 20 ms of work.
+const SHARED_ROWS: usize = 16_384;
+const SHARED_EPOCHS: usize = 1024;
+
 impl Builder {
     /// `widest`: columns of the widest tensor between two layers.
     fn new(config: &Config, shape: DataShape, widest: usize, limits: Limits) -> Self {
@@ -543,7 +548,8 @@ impl Builder {
         let mut train = self.forward;
         train.extend(self.backward.into_iter().rev());
         train.extend(self.update);
-        Plan {
+        let (rows, train_rows, limits) = (self.shape.rows, self.shape.train_rows, self.limits);
+        let mut plan = Plan {
             tensors: self.tensors,
             parameters: self.parameters,
             states: self.states,
@@ -558,7 +564,19 @@ impl Builder {
             order: self.order,
             results: self.results,
             predictions: self.predictions,
+        };
+        if plan.is_resident && plan.is_tiny() {
+            let bytes = 4 * pitch(plan.tensor(plan.results).columns) as u64;
+            let most = SHARED_ROWS.min((limits.binding / bytes) as usize);
+            let epochs = (most / train_rows.max(1)).clamp(1, SHARED_EPOCHS);
+            // Whole `vec4`s, so that what is written of it needs no padding.
+            if epochs > 1 {
+                plan.tensors[plan.order.0].columns = pitch(rows + (epochs - 1) * train_rows);
+            }
+            let results = &mut plan.tensors[plan.results.0];
+            results.rows = results.rows.max(epochs * train_rows);
         }
+        plan
     }
 }
 

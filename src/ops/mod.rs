@@ -74,7 +74,7 @@ impl Argument {
 
 /// One run of a list of steps: its rows, and the numbers that change from step to step. They travel as immediates, so
 /// nothing is written to a buffer between two steps.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Batch {
     /// Place of the first row in the row order.
     pub first: u32,
@@ -125,6 +125,8 @@ pub enum Class {
     SoftwareLanes,
     /// A GPU.
     Hardware,
+    /// Any of them, for a network so small that one workgroup runs all of it, many steps in one dispatch.
+    Tiny,
 }
 
 /// How a kernel cuts its work; read from the shader.
@@ -232,23 +234,25 @@ struct Product {
 impl Product {
     /// The files that compute it on a class of device.
     fn sources(&self, class: Class) -> Vec<String> {
-        let lanes = class == Class::SoftwareLanes;
-        let left = match (self.left, lanes) {
-            (Stored::Along, false) => wgsl!("lib/left_along.wgsl"),
-            (Stored::Across, false) => wgsl!("lib/left_across.wgsl"),
-            (Stored::Along, true) => wgsl!("lib/lanes_left_along.wgsl"),
-            (Stored::Across, true) => wgsl!("lib/lanes_left_across.wgsl"),
+        let left = match (self.left, class) {
+            (Stored::Along, Class::Software | Class::Hardware) => wgsl!("lib/left_along.wgsl"),
+            (Stored::Across, Class::Software | Class::Hardware) => wgsl!("lib/left_across.wgsl"),
+            (Stored::Along, Class::SoftwareLanes) => wgsl!("lib/lanes_left_along.wgsl"),
+            (Stored::Across, Class::SoftwareLanes) => wgsl!("lib/lanes_left_across.wgsl"),
+            (Stored::Along, Class::Tiny) => wgsl!("lib/rows_left_along.wgsl"),
+            (Stored::Across, Class::Tiny) => wgsl!("lib/rows_left_across.wgsl"),
         };
-        let right = match (self.right, lanes) {
-            (Stored::Along, false) => wgsl!("lib/right_along.wgsl"),
-            (Stored::Across, false) => wgsl!("lib/right_across.wgsl"),
-            (Stored::Along, true) => wgsl!("lib/lanes_right_along.wgsl"),
-            (Stored::Across, true) => wgsl!("lib/lanes_right_across.wgsl"),
+        let right = match (self.right, class) {
+            (Stored::Along, Class::SoftwareLanes) => wgsl!("lib/lanes_right_along.wgsl"),
+            (Stored::Across, Class::SoftwareLanes) => wgsl!("lib/lanes_right_across.wgsl"),
+            (Stored::Along, _) => wgsl!("lib/right_along.wgsl"),
+            (Stored::Across, _) => wgsl!("lib/right_across.wgsl"),
         };
         let product = match class {
             Class::Software => wgsl!("lib/matmul_registers.wgsl"),
             Class::SoftwareLanes => wgsl!("lib/matmul_lanes.wgsl"),
             Class::Hardware => wgsl!("lib/matmul_shared.wgsl"),
+            Class::Tiny => wgsl!("lib/matmul_rows.wgsl"),
         };
         [left, right, product].map(|source| source.replace("part_", &format!("{}_", self.part))).into()
     }
@@ -259,6 +263,7 @@ impl Product {
 fn matmul(class: Class, units: usize, features: usize, products: &[Product]) -> String {
     let tile = match (class, units.min(features)) {
         (Class::Software | Class::SoftwareLanes, _) => wgsl!("lib/tile_registers.wgsl"),
+        (Class::Tiny, _) => wgsl!("lib/tile_rows.wgsl"),
         (Class::Hardware, 1024..) => wgsl!("lib/tile_shared_128.wgsl"),
         (Class::Hardware, 256..) => wgsl!("lib/tile_shared_64.wgsl"),
         (Class::Hardware, _) => wgsl!("lib/tile_shared.wgsl"),

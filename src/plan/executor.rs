@@ -59,6 +59,12 @@ pub trait Executor {
     /// Runs a list of steps once for each batch, in order. It may return before the device is done; reads wait.
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()>;
 
+    /// Whether [`Executor::run`] takes many training steps in one dispatch, by a kernel that [`Executor::run_step`] does
+    /// not run.
+    fn joins(&self) -> bool {
+        false
+    }
+
     /// Runs one step of a list.
     fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()>;
 

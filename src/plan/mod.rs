@@ -11,7 +11,7 @@ pub use display::{bytes, grouped};
 pub use executor::{Counts, DeviceInfo, Executor, Reference, Values};
 
 use crate::model::initializers::Distribution;
-use crate::ops::{Op, TensorId, pitch};
+use crate::ops::{Batch, Op, TensorId, pitch};
 
 /// What a tensor is for. Parameters, gradients and optimizer slots each lie in one flat buffer of the same layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,6 +117,10 @@ pub struct Step {
     pub op: Box<dyn Op>,
 }
 
+/// Operations of a training step up to which one workgroup is done sooner than the step's dispatches are started: on a
+/// software adapter that takes 20 to 40 µs for each of them, and a workgroup does 0.5 GFLOP/s.
+pub const TINY_FLOPS: u64 = 50_000;
+
 /// Which list of steps is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -143,7 +147,8 @@ pub struct Plan {
     pub batch_size: usize,
     /// Rows of an evaluation step, at most.
     pub evaluation_batch_size: usize,
-    /// Rows that results and predictions have room for; longer sets are run in parts.
+    /// Rows that results and predictions have room for; longer sets are run in parts. Of a tiny network, results have
+    /// room for the rows of several epochs.
     pub window: usize,
     /// Whether the data set lies on the device as a whole. Else features and targets have room for a window of it, a
     /// row of the window in each place of the row order, and the trainer fills it again and again.
@@ -152,7 +157,7 @@ pub struct Plan {
     pub features: Vec<(TensorId, usize)>,
     /// Of every row, with its weight, `[rows, target_columns + 1]`.
     pub targets: TensorId,
-    /// Data rows in the order of batches.
+    /// Data rows in the order of batches; of a tiny network followed by room for the orders of further epochs.
     pub order: TensorId,
     /// Loss and correctness of each row, `[window, 2]`.
     pub results: TensorId,
@@ -184,9 +189,27 @@ impl Plan {
         (0..self.tensors.len()).map(TensorId)
     }
 
+    /// Floating-point operations of a training step on a whole batch.
+    pub fn step_flops(&self) -> u64 {
+        let count = self.batch_size as u32;
+        let batch = Batch { count, ..Batch::default() };
+        self.train.iter().map(|step| step.op.flops(&batch)).sum()
+    }
+
+    /// Whether a training step is so little work that a device spends more time on starting its ops than on them.
+    pub fn is_tiny(&self) -> bool {
+        self.step_flops() <= TINY_FLOPS
+    }
+
+    /// Epochs of `train` rows each that the row order and the results have room for at a time.
+    pub fn epochs_at_a_time(&self, train: usize) -> usize {
+        let orders = 1 + (self.tensor(self.order).columns - self.data_rows()) / train.max(1);
+        (self.tensor(self.results).rows / train.max(1)).clamp(1, orders)
+    }
+
     /// Rows of the data set that there is room for.
     pub fn data_rows(&self) -> usize {
-        self.tensor(self.order).columns
+        self.tensor(self.targets).rows
     }
 
     /// All weights and running statistics: what a model file holds.

@@ -122,7 +122,11 @@ pub fn gather(mut trainer: Trainer<'_>, config: &Config, data: &Dataset) -> Evid
         (Inputs::Image(_), _) => None,
     };
     let batch = batch(executor, config, data);
-    let profile = bench::profile_within(executor, &batch, PROFILE).map_err(|error| error.to_string());
+    let profile = match executor.joins() {
+        true => bench::profile_joined(executor, &batch),
+        false => bench::profile_within(executor, &batch, PROFILE),
+    };
+    let profile = profile.map_err(|error| error.to_string());
     let told = told_columns(data, importance.as_ref());
     let rows = outputs.as_ref().map_or(0, |(rows, _)| rows.len());
     let answers = outputs.map(|(rows, outputs)| match data.task {

@@ -28,13 +28,16 @@ pub(super) fn steps(report: &Report<'_>) -> String {
          </th></tr></thead><tbody>{}</tbody></table>",
         rows.iter().map(row).collect::<String>()
     );
-    format!(
-        "<p>One training step is {}, {} ms one by one. Measured after training with nothing else on the device, launch \
-         included; within a training they overlap and take less. <code>wgrad bench</code> times whole steps.</p>\n{}",
-        count(rows.len(), "dispatch").replace("dispatchs", "dispatches"),
-        number(total),
-        wide("Time of each op", &table)
-    )
+    let (ops, total) = (count(rows.len(), "dispatch").replace("dispatchs", "dispatches"), number(total));
+    let said = match rows.len() {
+        1 => format!("One training step takes {total} ms, one of many in one dispatch; its ops are not timed apart."),
+        _ => format!(
+            "One training step is {ops}, {total} ms one by one. Measured after training with nothing else on the \
+             device, launch included; within a training they overlap and take less. <code>wgrad bench</code> times \
+             whole steps."
+        ),
+    };
+    format!("<p>{said}</p>\n{}", wide("Time of each op", &table))
 }
 
 /// The table of `--verify`, or how to get it.

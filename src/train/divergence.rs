@@ -81,8 +81,8 @@ impl Trainer<'_> {
         self.restore(good)?;
         while self.step < last {
             let number = self.epochs.len();
-            self.shuffle(number)?;
-            self.plan_batches(number);
+            self.shuffle(number, 1)?;
+            self.plan_batches(number, 1);
             for i in self.open.steps..self.batches.len() {
                 if Instant::now() > deadline {
                     return Err(Error::internal("the search takes too long"));

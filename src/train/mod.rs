@@ -124,6 +124,8 @@ pub struct Trainer<'a> {
     seconds: f64,
     /// The last state whose every number was finite.
     good: Option<Box<State>>,
+    /// Dispatches of training and the steps that they ran, since this trainer was made.
+    launched: (u64, u64),
 }
 
 /// What the steps of the open epoch have left so far.
@@ -207,6 +209,7 @@ impl<'a> Trainer<'a> {
             open: Open::default(),
             seconds: 0.0,
             good: None,
+            launched: (0, 0),
         })
     }
 
@@ -233,6 +236,13 @@ impl<'a> Trainer<'a> {
     /// Steps taken.
     pub fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// Kernels that a training step took so far, on average: less than one where a dispatch runs many steps. `None`
+    /// before the first step.
+    pub fn dispatches_per_step(&self) -> Option<f64> {
+        let (dispatches, steps) = self.launched;
+        (steps > 0).then(|| dispatches as f64 / steps as f64)
     }
 
     /// Training so far, in seconds.
@@ -270,6 +280,19 @@ impl<'a> Trainer<'a> {
         Ok(end.unwrap_or(End::Finished))
     }
 
+    /// As [`Trainer::fit`] with nobody who wants to know of each epoch: those between which nothing has to happen share
+    /// a run.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`].
+    pub fn fit_all(&mut self) -> Result<End> {
+        while self.ended().is_none() {
+            self.advance_by(usize::MAX, &mut |_| ControlFlow::Continue(()))?;
+        }
+        self.finish()?;
+        Ok(self.ended().unwrap_or(End::Finished))
+    }
+
     /// Puts the weights that are kept, the best epoch's if there is one, on the device. To go on after that takes
     /// [`Trainer::resume`] with a state from before.
     ///
@@ -297,15 +320,39 @@ impl<'a> Trainer<'a> {
     /// As [`Trainer::epoch`], but asks `watch` between steps, with the number of the epoch's steps that are done,
     /// whether to go on. `None` if it was told to stop: the epoch stays open, and the next call goes on with it.
     pub fn advance(&mut self, watch: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Result<Option<Epoch>> {
-        let began = Instant::now();
-        let number = self.epochs.len();
-        self.shuffle(number)?;
-        let learning_rate = self.plan_batches(number);
-        let is_whole = self.train_batches(watch)?;
-        if !is_whole {
-            self.seconds += began.elapsed().as_secs_f64();
-            return Ok(None);
+        self.advance_by(1, watch).map(|mut epochs| epochs.pop())
+    }
+
+    /// As [`Trainer::advance`], but up to `most` epochs at a time where nothing has to happen between them, and counts
+    /// the steps of all of them to `watch`. The epochs that are done; the last one stays open if it was told to stop.
+    pub fn advance_by(&mut self, most: usize, watch: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Result<Vec<Epoch>> {
+        let began = (Instant::now(), self.seconds);
+        let first = self.epochs.len();
+        let left = self.config.train.epochs.saturating_sub(first);
+        let count = most.min(self.epochs_at_a_time()).min(left).max(1);
+        self.shuffle(first, count)?;
+        let rates = self.plan_batches(first, count);
+        let done = self.train_batches(&rates, began, watch);
+        self.seconds = began.1 + began.0.elapsed().as_secs_f64();
+        let done = done?;
+        if done < count && count > 1 {
+            // Not that of an epoch that never began.
+            self.shuffle(first + done, 1)?;
         }
+        Ok(self.epochs[first..].to_vec())
+    }
+
+    /// Epochs after which nothing but their losses is wanted, and that the device has room for.
+    fn epochs_at_a_time(&self) -> usize {
+        let plan = self.executor.plan();
+        let decides = self.schedule.patience().is_some() || self.stopping.is_on();
+        let evaluates = !self.data.split.validation.is_empty() || self.config.train.log_gradients;
+        if decides || evaluates || !plan.is_resident { 1 } else { plan.epochs_at_a_time(self.data.split.train.len()) }
+    }
+
+    /// Ends the open epoch, whose last learning rate is given; `seconds` tells when, since training began.
+    fn close_epoch(&mut self, learning_rate: f64, seconds: impl Fn() -> f64) -> Result<()> {
+        let number = self.epochs.len();
         let Open { loss, correct, rows, .. } = std::mem::take(&mut self.open);
         let train_loss = loss / rows as f64;
         if !train_loss.is_finite() {
@@ -325,14 +372,13 @@ impl<'a> Trainer<'a> {
         if self.config.train.log_gradients {
             metrics.extend(self.gradient_norms()?);
         }
-        self.seconds += began.elapsed().as_secs_f64();
         let mut epoch = Epoch {
             epoch: number + 1,
             learning_rate,
             train_loss,
             validation_loss: validation.map(|validation| validation.loss),
             metrics,
-            seconds: self.seconds,
+            seconds: seconds(),
             is_best: false,
         };
         if let Some(patience) = self.schedule.patience() {
@@ -342,8 +388,8 @@ impl<'a> Trainer<'a> {
         if epoch.is_best && self.config.early_stopping.restore_best {
             self.best = Some((epoch.epoch, self.model_weights()?));
         }
-        self.epochs.push(epoch.clone());
-        Ok(Some(epoch))
+        self.epochs.push(epoch);
+        Ok(())
     }
 
     /// Every weight and running statistic, in the order of the plan's model tensors.
@@ -375,8 +421,8 @@ impl<'a> Trainer<'a> {
 
     /// Trains on one batch and evaluates one of each set; their losses. For a trial: it leaves the weights changed.
     pub fn try_out(&mut self) -> Result<Vec<(Set, f64)>> {
-        self.shuffle(0)?;
-        self.plan_batches(0);
+        self.shuffle(0, 1)?;
+        self.plan_batches(0, 1);
         let (results, size) = (self.executor.plan().results, self.executor.plan().evaluation_batch_size);
         let mut losses = Vec::new();
         for set in Set::ALL {
@@ -417,15 +463,22 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    fn shuffle(&mut self, epoch: usize) -> Result<()> {
+    /// The row orders of `count` epochs from epoch `first` on: the last one's where an epoch's is, the others' behind
+    /// the data set's, one after the other.
+    fn shuffle(&mut self, first: usize, count: usize) -> Result<()> {
         if !self.config.train.shuffle {
             return Ok(());
         }
         let train = self.data.split.train.len();
-        // From the split's own order, so that an epoch's order does not depend on the epochs before it.
-        self.order[..train].copy_from_slice(&self.data.split.train);
-        let generator = &mut random::generator(self.config.seed, Stream::Shuffle(epoch as u32));
-        random::shuffle(&mut self.order[..train], generator);
+        self.order.resize(self.data.rows + (count - 1) * train, 0);
+        for epoch in 0..count {
+            let place = self.place(epoch, count);
+            let order = &mut self.order[place..place + train];
+            // From the split's own order, so that an epoch's order does not depend on the epochs before it.
+            order.copy_from_slice(&self.data.split.train);
+            let generator = &mut random::generator(self.config.seed, Stream::Shuffle((first + epoch) as u32));
+            random::shuffle(order, generator);
+        }
         self.feed.reset();
         if !self.executor.plan().is_resident {
             return Ok(());
@@ -439,41 +492,59 @@ impl<'a> Trainer<'a> {
         inference::batch(self.data, &self.weights, &self.order, rows)
     }
 
-    /// Fills `batches` for an epoch and returns the learning rate of its last step.
-    fn plan_batches(&mut self, epoch: usize) -> f64 {
-        let (train, size) = (self.data.split.train.len(), self.executor.plan().batch_size);
-        let total_steps = (self.steps_per_epoch() * self.config.train.epochs) as u64;
-        let first_step = self.step - self.open.steps as u64;
-        let mut rate = 0.0;
-        let mut batches = std::mem::take(&mut self.batches);
-        batches.clear();
-        for (i, first) in (0..train).step_by(size).enumerate() {
-            let step = first_step + i as u64;
-            let at = Moment { epoch: epoch as u64, step, total_steps, reductions: self.plateau.reductions };
-            rate = self.schedule.rate(at);
-            let [correction1, correction2] = self.optimizer.corrections(step + 1);
-            batches.push(Batch {
-                learning_rate: rate as f32,
-                correction1: correction1 as f32,
-                correction2: correction2 as f32,
-                counter: step as u32,
-                ..self.batch(first..train.min(first + size))
-            });
-        }
-        self.batches = batches;
-        rate
+    /// Where the row order of one of `count` epochs begins that are run at a time.
+    fn place(&self, epoch: usize, count: usize) -> usize {
+        let is_last = epoch + 1 == count;
+        if is_last || !self.config.train.shuffle { 0 } else { self.data.rows + epoch * self.data.split.train.len() }
     }
 
-    /// Runs what is left of the epoch's steps; false if `watch` broke it off.
-    fn train_batches(&mut self, watch: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Result<bool> {
+    /// Fills `batches` for `count` epochs from epoch `first` on and returns the learning rates of their last steps.
+    fn plan_batches(&mut self, first: usize, count: usize) -> Vec<f64> {
+        let (train, size) = (self.data.split.train.len(), self.executor.plan().batch_size);
+        let total_steps = (self.steps_per_epoch() * self.config.train.epochs) as u64;
+        let mut step = self.step - self.open.steps as u64;
+        let mut rates = vec![0.0; count];
+        let mut batches = std::mem::take(&mut self.batches);
+        batches.clear();
+        for (epoch, rate) in rates.iter_mut().enumerate() {
+            let place = self.place(epoch, count);
+            for start in (0..train).step_by(size) {
+                let at =
+                    Moment { epoch: (first + epoch) as u64, step, total_steps, reductions: self.plateau.reductions };
+                *rate = self.schedule.rate(at);
+                let [correction1, correction2] = self.optimizer.corrections(step + 1);
+                batches.push(Batch {
+                    learning_rate: *rate as f32,
+                    correction1: correction1 as f32,
+                    correction2: correction2 as f32,
+                    counter: step as u32,
+                    ..self.batch(place + start..place + train.min(start + size))
+                });
+                step += 1;
+            }
+        }
+        self.batches = batches;
+        rates
+    }
+
+    /// Runs what is left of the planned steps and ends their epochs, whose last learning rates are given; how many
+    /// ended, fewer if `watch` broke it off. `began` is when, and how long training had taken by then.
+    fn train_batches(
+        &mut self,
+        rates: &[f64],
+        began: (Instant, f64),
+        watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<usize> {
         let plan = self.executor.plan();
-        let (rows, results) = (self.data.split.train.len(), plan.results);
+        let (rows, results) = (rates.len() * self.data.split.train.len(), plan.results);
         // Where there is room for all rows, the short last batch is no reason to wait in between.
-        let in_window = if rows <= plan.window { self.batches.len() } else { plan.window / plan.batch_size };
+        let room = plan.tensor(results).rows;
+        let in_window = if rows <= room { self.batches.len() } else { room / plan.batch_size };
         let flops: u64 = plan.train.iter().map(|step| step.op.flops(&self.batches[0])).sum();
         let in_portion = (PORTION_FLOPS / flops.max(1)).clamp(1, PORTION_STEPS) as usize;
-        while self.open.steps < self.batches.len() {
-            let window = self.open.steps..self.batches.len().min(self.open.steps + in_window.max(1));
+        let (mut taken, mut closed) = (self.open.steps, 0);
+        while taken < self.batches.len() {
+            let window = taken..self.batches.len().min(taken + in_window.max(1));
             let mut rows = 0;
             let mut done = window.start;
             while done < window.end && watch(done).is_continue() {
@@ -483,26 +554,39 @@ impl<'a> Trainer<'a> {
                     rows += batch.count;
                 }
                 let portion = self.batches[done..end].to_vec();
+                let before = self.executor.counts().dispatches;
                 self.run(Phase::Train, &portion)?;
+                self.launched.0 += self.executor.counts().dispatches - before;
+                self.launched.1 += portion.len() as u64;
                 done = end;
             }
             let is_broken = done < window.end;
-            if done > self.open.steps {
-                let values = self.executor.read(results, 0..rows as usize)?;
+            let values = if rows > 0 { self.executor.read(results, 0..rows as usize)? } else { Vec::new() };
+            let elapsed = began.0.elapsed().as_secs_f64();
+            let mut rest = &values[..];
+            for i in taken..done {
+                let (own, others) = rest.split_at(2 * self.batches[i].count as usize);
+                rest = others;
+                self.open.add(own);
                 if self.step == 0 {
-                    let mut first = Open::default();
-                    first.add(&values[..2 * self.batches[0].count as usize]);
-                    self.start_loss = Some(first.loss / first.rows as f64);
+                    self.start_loss = Some(self.open.loss / self.open.rows as f64);
                 }
-                self.open.add(&values);
-                self.step += (done - self.open.steps) as u64;
-                self.open.steps = done;
+                self.step += 1;
+                self.open.steps += 1;
+                if self.open.steps == self.batches.len() / rates.len() {
+                    // The epochs of one run share its time.
+                    let share = elapsed * ((i + 1) as f64 / done as f64);
+                    let seconds = || began.1 + if i + 1 == done { began.0.elapsed().as_secs_f64() } else { share };
+                    self.close_epoch(rates[closed], seconds)?;
+                    closed += 1;
+                }
             }
+            taken = done;
             if is_broken {
-                return Ok(false);
+                break;
             }
         }
-        Ok(true)
+        Ok(closed)
     }
 
     /// ‖g‖ of each weight matrix in the last step.

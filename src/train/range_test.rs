@@ -69,8 +69,8 @@ impl Trainer<'_> {
         let in_epoch = self.steps_per_epoch();
         for step in 0..sweep.steps {
             if step % in_epoch == 0 {
-                self.shuffle(step / in_epoch)?;
-                self.plan_batches(step / in_epoch);
+                self.shuffle(step / in_epoch, 1)?;
+                self.plan_batches(step / in_epoch, 1);
             }
             let rate = sweep.rate(step);
             let loss = self.one_step(Batch { learning_rate: rate as f32, ..self.batches[step % in_epoch] })?;

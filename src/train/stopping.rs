@@ -130,6 +130,11 @@ impl Stopping {
         (self.best, self.waited) = (best, waited);
     }
 
+    /// Whether it watches anything.
+    pub fn is_on(&self) -> bool {
+        self.metric.is_some()
+    }
+
     /// Whether its patience is over.
     pub fn is_exhausted(&self) -> bool {
         self.metric.is_some() && self.waited >= self.patience

@@ -60,10 +60,11 @@ fn shapes(a: &[usize], b: &[usize], c: &[usize]) -> Vec<(usize, usize, usize)> {
 fn all_classes(device: &Device, build: impl Fn(Size) -> Bench) -> Result<(), Failed> {
     run(device, build(Size::Full), device.class(), false)?;
     run(device, build(Size::Small), device.class(), true)?;
-    for class in [Class::Software, Class::Hardware].into_iter().filter(|&class| class != device.class()) {
+    for class in [Class::Software, Class::Hardware, Class::Tiny].into_iter().filter(|&class| class != device.class()) {
         run(device, build(Size::Small), class, false)?;
     }
     run(device, build(Size::Small), Class::Hardware, true)?;
+    run(device, build(Size::Small), Class::Tiny, true)?;
     Ok(())
 }
 
@@ -75,7 +76,7 @@ fn one_class(device: &Device, build: impl Fn(Size) -> Bench) -> Result<(), Faile
 }
 
 fn run(device: &Device, bench: Bench, class: Class, checked: bool) -> Result<Tally, Failed> {
-    let tally = bench.run(device, Options { checked, class: Some(class) })?;
+    let tally = bench.run(device, Options { checked, class: Some(class), ..Options::default() })?;
     if tally.steps == 0 || tally.steps != bench.steps() {
         return Err(format!("{} of {} steps ran", tally.steps, bench.steps()).into());
     }

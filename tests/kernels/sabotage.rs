@@ -122,8 +122,8 @@ const ELEMENTS: usize = 38 * 33;
 
 /// Runs the bench for both classes and wants each to fail with words that contain `why`.
 fn wants_failure(device: &Device, why: &str, bench: impl Fn() -> Bench) -> Result<(), Failed> {
-    for class in [Class::Software, device.class(), Class::Hardware] {
-        match bench().run(device, Options { checked: false, class: Some(class) }) {
+    for class in [Class::Software, device.class(), Class::Hardware, Class::Tiny] {
+        match bench().run(device, Options { class: Some(class), ..Options::default() }) {
             Ok(tally) => return Err(format!("{class:?} passed: {tally:?}").into()),
             Err(message) if message.contains(why) => {}
             Err(message) => return Err(format!("`{why}` is not in: {message}").into()),

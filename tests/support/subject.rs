@@ -109,13 +109,15 @@ pub struct Subject {
     pub max_binding: u64,
     /// Bytes of a window, where the data set is to be streamed.
     pub window: Option<u64>,
+    /// How it runs on an adapter.
+    pub options: Options,
 }
 
 impl Subject {
     /// A run file's text and data.
     pub fn new(run: &str, data: Dataset) -> Self {
         let config = toml::from_str(run).unwrap_or_else(|error| panic!("{run}\n{error}"));
-        Subject { config, data, max_binding: 1 << 27, window: None }
+        Subject { config, data, max_binding: 1 << 27, window: None, options: Options::default() }
     }
 
     pub fn plan(&self) -> Result<Arc<Plan>, Failed> {
@@ -130,7 +132,7 @@ impl Subject {
         let plan = self.plan()?;
         Ok(match on {
             On::Cpu(threads) => Box::new(CpuExecutor::<f32>::new(plan, threads)?),
-            On::Gpu(device) => Box::new(GpuExecutor::new(device, plan, Options::default())?),
+            On::Gpu(device) => Box::new(GpuExecutor::new(device, plan, self.options)?),
         })
     }
 

@@ -23,7 +23,7 @@ fn digits(seed: u64) -> Result<Subject, Failed> {
     let mut config = Config { seed, ..Config::default() };
     config.data.source = Some("digits".into());
     let data = data::load(&config.data, seed)?;
-    Ok(Subject { config, data, max_binding: 1 << 27, window: None })
+    Ok(Subject { config, data, max_binding: 1 << 27, window: None, options: Default::default() })
 }
 
 /// The mean test accuracy of seeds 1, 2 and 3.

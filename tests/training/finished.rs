@@ -29,7 +29,7 @@ fn answers(on: On) -> Result<(), Failed> {
     config.data.split = [1.0, 0.0, 0.0];
     config.train.epochs = 1;
     let data = data::load(&config.data, config.seed)?;
-    let subject = Subject { config, data, max_binding: 1 << 27, window: None };
+    let subject = Subject { config, data, max_binding: 1 << 27, window: None, options: Default::default() };
     let mut trainer = trainer(&subject, on)?;
     trainer.fit(&mut |_| std::ops::ControlFlow::Continue(()))?;
     let own = trainer.evaluate(Set::Train)?.ok_or("there are training rows")?;

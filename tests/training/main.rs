@@ -18,6 +18,7 @@ mod culprit;
 mod digits;
 mod diverging;
 mod finished;
+mod joined;
 mod large;
 mod random_layers;
 mod range_test;
@@ -86,6 +87,7 @@ fn main() {
         blocks::EACH,
         diverging::EACH,
         finished::EACH,
+        joined::EACH,
         random_layers::EACH,
         range_test::EACH,
         resume::EACH,
@@ -94,6 +96,6 @@ fn main() {
         soak::EACH,
     ]
     .concat();
-    let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU, soak::GPU].concat();
+    let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU, soak::GPU, joined::GPU].concat();
     subject::main(&each, &gpu, digits::PLAIN)
 }

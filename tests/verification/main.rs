@@ -8,6 +8,7 @@ mod require;
 #[path = "../support/subject.rs"]
 mod subject;
 
+mod joined;
 mod networks;
 mod overrun;
 mod saboteur;
@@ -34,5 +35,5 @@ fn batches(subject: &Subject) -> Result<Vec<Batch>, Failed> {
 
 fn main() {
     let each = [networks::EACH, saboteur::EACH].concat();
-    subject::main(&each, &[networks::GPU, overrun::GPU].concat(), verdict::PLAIN)
+    subject::main(&each, &[networks::GPU, overrun::GPU, joined::GPU].concat(), verdict::PLAIN)
 }

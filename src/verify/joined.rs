@@ -1,0 +1,132 @@
+//! Verification of training steps that run many in one dispatch, by a kernel that no single step runs. It knows
+//! executors by their trait only.
+
+use std::ops::Range;
+
+use super::{Comparison, JOINED, Report, compare, copy, forget, hold, poison};
+use crate::error::Result;
+use crate::ops::{Access, Argument, Batch, TensorId};
+use crate::plan::{Executor, Phase, Plan, Reference, Role, Values};
+
+/// Verifies the kernel that runs many training steps in one dispatch. Of one step all intermediate results stay on the
+/// device, so each op is compared from what the device had when it ran: as sharply as by itself. Several steps in one
+/// dispatch must then leave the very numbers that those steps left one after the other.
+pub(super) fn verify(
+    device: &mut dyn Executor,
+    reference: &mut dyn Reference,
+    batches: &[Batch],
+    report: &mut Report,
+) -> Result<()> {
+    // Of a single batch two steps, so that one follows another.
+    let steps = if batches.is_empty() { 0 } else { batches.len().max(2) };
+    let placed = place(device.plan(), batches.iter().cycle().take(steps));
+    if placed.is_empty() {
+        return Ok(());
+    }
+    let rows: u32 = placed.iter().map(|batch| batch.count).sum();
+    let kept = kept(device.plan());
+    let start = read_all(device, &kept)?;
+    for batch in &placed {
+        one_dispatch(device, reference, batch, report)?;
+    }
+    let plan = device.plan();
+    let results = placed.iter().map(|batch| batch.slot as usize..(batch.slot + batch.count) as usize);
+    let results: Vec<(TensorId, Range<usize>)> = results.map(|rows| (plan.results, rows)).collect();
+    let stays: Vec<(TensorId, Range<usize>)> = kept.iter().cloned().chain(results.clone()).collect();
+    let want = read_all(device, &stays)?;
+    for ((id, _), values) in kept.iter().zip(&start) {
+        device.write(*id, 0, Values::F32(values))?;
+    }
+    for (id, rows) in results {
+        let nans = vec![f32::NAN; rows.len() * device.plan().tensor(id).columns];
+        device.write(id, rows.start, Values::F32(&nans))?;
+    }
+    device.run(Phase::Train, &placed)?;
+    for ((id, range), want) in stays.into_iter().zip(want) {
+        let plan = device.plan();
+        let Some(step) = writer(plan, id) else { continue };
+        let label = plan.train[step].label.clone();
+        let exactly = want.into_iter().map(|want| (f64::from(want), 0.0));
+        let got = device.read(id, range.clone())?;
+        report.comparisons.push(hold((JOINED, label, rows), device.plan().tensor(id), range.start, &got, exactly));
+    }
+    Ok(())
+}
+
+/// The batches with places of their own in the results, as far as there is room.
+fn place<'a>(plan: &Plan, batches: impl Iterator<Item = &'a Batch>) -> Vec<Batch> {
+    let room = plan.tensor(plan.results).rows as u32;
+    let mut end = 0;
+    let mut placed = Vec::new();
+    for batch in batches {
+        let slot = if end + batch.count <= room { end } else { 0 };
+        placed.push(Batch { slot, ..*batch });
+        end = slot + batch.count;
+    }
+    placed
+}
+
+/// Whether a tensor's numbers stay from step to step.
+fn stays(role: Role) -> bool {
+    matches!(role, Role::Parameter | Role::Slot(_) | Role::State)
+}
+
+/// What stays from step to step, all its rows.
+fn kept(plan: &Plan) -> Vec<(TensorId, Range<usize>)> {
+    let ids = plan.ids().filter(|&id| stays(plan.tensor(id).role));
+    ids.map(|id| (id, 0..plan.tensor(id).rows)).collect()
+}
+
+fn read_all(device: &mut dyn Executor, tensors: &[(TensorId, Range<usize>)]) -> Result<Vec<Vec<f32>>> {
+    tensors.iter().map(|(id, rows)| device.read(*id, rows.clone())).collect()
+}
+
+/// The training step that writes a tensor last.
+fn writer(plan: &Plan, id: TensorId) -> Option<usize> {
+    let writes = |argument: &Argument| argument.access != Access::Read && plan.bound(argument.binding).contains(&id);
+    plan.train.iter().rposition(|step| step.op.arguments().iter().any(writes))
+}
+
+/// One training step in one dispatch, each op compared.
+fn one_dispatch(
+    device: &mut dyn Executor,
+    reference: &mut dyn Reference,
+    batch: &Batch,
+    report: &mut Report,
+) -> Result<()> {
+    let steps = device.plan().train.len();
+    let arguments = |device: &dyn Executor, step: usize| -> Vec<(TensorId, Access)> {
+        let arguments = device.plan().train[step].op.arguments();
+        let each = |argument: &Argument| {
+            device.plan().bound(argument.binding).into_iter().map(|id| (id, argument.access)).collect::<Vec<_>>()
+        };
+        arguments.iter().flat_map(each).collect()
+    };
+    forget(device, Phase::Train)?;
+    for step in 0..steps {
+        for (id, access) in arguments(device, step) {
+            if access == Access::Write {
+                poison(device, Phase::Train, step, batch, id)?;
+            }
+        }
+    }
+    for (id, _) in kept(device.plan()) {
+        copy(device, reference, id)?;
+    }
+    device.run(Phase::Train, std::slice::from_ref(batch))?;
+    for step in 0..steps {
+        let arguments = arguments(device, step);
+        // What stays is on the reference as it was before the step.
+        for &(id, access) in &arguments {
+            if access != Access::Write && !stays(device.plan().tensor(id).role) {
+                copy(device, reference, id)?;
+            }
+        }
+        reference.run_step(Phase::Train, step, batch)?;
+        for (id, _) in arguments.into_iter().filter(|(_, access)| *access != Access::Read) {
+            let comparison = compare(device, reference, Phase::Train, step, batch, id)?;
+            report.comparisons.push(Comparison { phase: JOINED, ..comparison });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Training steps of tiny networks, many in one dispatch: they give the numbers of the single kernels to the bit, on
+//! both sizes of workgroup and with the device's bounds checks, write nowhere else, and are verified as a whole: an op,
+//! a step or a batch that is left out or mistaken is found.
+
+use std::collections::BTreeSet;
+
+use libtest_mimic::Failed;
+use wgrad::gpu::{Device, GpuExecutor, Options};
+use wgrad::ops::{Batch, Class};
+use wgrad::plan::{Executor, Phase, Plan, Role};
+use wgrad::verify::{self, Report};
+
+use crate::device::Test;
+use crate::networks::{expected, networks};
+use crate::subject::{Subject, binary, classes, ensure};
+use crate::{batches, reference};
+
+pub const GPU: &[(&str, Test)] = &[
+    ("joined_steps_give_the_bits_of_single_kernels_and_are_verified", same_bits),
+    ("joined_steps_compare_a_count_known_from_the_shapes", counted),
+    ("a_fault_in_the_joined_kernel_is_found", faults),
+    ("a_network_that_is_not_tiny_runs_its_ops_by_themselves", not_tiny),
+];
+
+fn executor(device: &Device, subject: &Subject, options: Options) -> Result<GpuExecutor, Failed> {
+    let mut executor = GpuExecutor::new(device, subject.plan()?, options)?;
+    subject.load(&mut executor)?;
+    Ok(executor)
+}
+
+/// Every number that steps leave, as bits.
+fn bits(executor: &mut GpuExecutor) -> Result<Vec<(String, Vec<u32>)>, Failed> {
+    let plan: Vec<_> = executor.plan().ids().map(|id| (id, executor.plan().tensor(id).clone())).collect();
+    let mut all = Vec::new();
+    for (id, tensor) in plan.into_iter().filter(|(_, tensor)| tensor.role != Role::Features) {
+        all.push((tensor.name, executor.read(id, 0..tensor.rows)?.into_iter().map(f32::to_bits).collect()));
+    }
+    Ok(all)
+}
+
+/// The batches one after the other, each with places of its own in the results, again and again.
+fn many(batches: &[Batch], count: usize) -> Vec<Batch> {
+    let place = |i: usize| Batch { counter: i as u32, ..batches[i % batches.len()] };
+    (0..count).map(place).collect()
+}
+
+fn same_bits(device: &Device) -> Result<(), Failed> {
+    let mut ops = BTreeSet::new();
+    for (i, (name, subject)) in networks().into_iter().enumerate() {
+        let named = |what: String| format!("{name}: {what}");
+        let hardware = Options { class: Some(Class::Hardware), ..Options::default() };
+        let checked = Options { checked: true, ..Options::default() };
+        // Compiling takes most of the time: each network one way beside the usual one.
+        for options in [Options::default(), if i % 2 == 0 { hardware } else { checked }] {
+            let mut joined = executor(device, &subject, options)?;
+            if !joined.joins() {
+                continue;
+            }
+            let plan = subject.plan()?;
+            ops.extend(plan.train.iter().map(|step| step.op.name()));
+            let steps = many(&batches(&subject)?, 5);
+            let before = joined.counts();
+            joined.run(Phase::Train, &steps)?;
+            let after = joined.counts();
+            let launched = (after.dispatches - before.dispatches, after.submits - before.submits);
+            ensure(launched == (1, 1), || named(format!("{launched:?} dispatches and submits for 5 steps")))?;
+            let mut single = executor(device, &subject, Options { single: true, class: Some(Class::Tiny), ..options })?;
+            single.run(Phase::Train, &steps)?;
+            for ((tensor, got), (_, want)) in bits(&mut joined)?.iter().zip(&bits(&mut single)?) {
+                ensure(got == want, || named(format!("{tensor} is not what single kernels make of it, {options:?}")))?;
+            }
+            let report = verify::verify(&mut joined, &mut reference(&subject)?, &batches(&subject)?)?;
+            report.verdict("this device").map_err(|error| named(format!("{error}, {options:?}")))?;
+        }
+    }
+    // Fewer would mean that networks no longer count as tiny.
+    ensure(ops.len() >= 7, || format!("only {ops:?} were joined"))
+}
+
+/// What several steps in one dispatch leave: all that stays, and their rows of the results.
+fn left(plan: &Plan, rows: usize) -> usize {
+    let stays = |role| matches!(role, Role::Parameter | Role::Slot(_));
+    let kept: usize = plan.tensors.iter().filter(|tensor| stays(tensor.role)).map(|tensor| tensor.elements()).sum();
+    kept + 2 * rows
+}
+
+fn small() -> Subject {
+    let run = r#"
+        model.layers = [{ type = "dense", units = 5, activation = "tanh" }, { type = "dense" }]
+        train.batch_size = 16"#;
+    Subject::new(run, classes(41, 5, 3))
+}
+
+fn counted(device: &Device) -> Result<(), Failed> {
+    let subject = small();
+    let (plan, batches) = (subject.plan()?, batches(&subject)?);
+    let report =
+        verify::verify(&mut executor(device, &subject, Options::default())?, &mut reference(&subject)?, &batches)?;
+    let got: usize = report.comparisons.iter().filter(|c| c.phase == "joined").map(|c| c.compared).sum();
+    // Each op of each batch, as by itself, and then all batches together.
+    let rows: Vec<usize> = batches.iter().map(|batch| batch.count as usize).collect();
+    let alone: usize = rows.iter().map(|&rows| expected(&plan, Phase::Train, rows)).sum();
+    let want = alone + left(&plan, rows.iter().sum());
+    ensure(batches.len() == 2 && report.passed() && got == want, || format!("{got} compared, {want} expected"))
+}
+
+/// What is wrong with the kernel, and how it is made so.
+type Fault = (&'static str, fn(&str) -> String);
+
+/// The kernel without the call of one of its ops.
+fn without<const OP: usize>(source: &str) -> String {
+    changed(source, &format!("op{OP}_main(vec3(first"), &format!("//{OP}("))
+}
+
+fn changed(source: &str, what: &str, by: &str) -> String {
+    assert!(source.contains(what), "the sabotage needs `{what}`");
+    source.replace(what, by)
+}
+
+fn first_params(source: &str) -> String {
+    changed(source, "= table[batch].params", "= table[0u].params")
+}
+
+fn one_step_less(source: &str) -> String {
+    changed(source, "batch < call.batches", "batch + 1u < call.batches")
+}
+
+fn one_step_only(source: &str) -> String {
+    changed(source, "batch < call.batches", "batch < min(call.batches, 1u)")
+}
+
+fn another_place(source: &str) -> String {
+    let used = source.lines().find(|line| line.contains("_vectors[") && line.contains("] = ")).unwrap_or_default();
+    let (before, after) = used.split_once("u + ").expect("a tensor has a place in its buffer");
+    changed(source, used, &format!("{before}u + 1u + {after}"))
+}
+
+fn report(device: &Device, subject: &Subject, spoil: Option<fn(&str) -> String>) -> Result<Report, Failed> {
+    let mut executor = executor(device, subject, Options { spoil, ..Options::default() })?;
+    ensure(executor.joins(), || "the network is tiny".to_owned())?;
+    Ok(verify::verify(&mut executor, &mut reference(subject)?, &batches(subject)?)?)
+}
+
+fn faults(device: &Device) -> Result<(), Failed> {
+    let subject = small();
+    report(device, &subject, None)?.verdict("without a fault")?;
+    let faults: [Fault; 10] = [
+        ("op 0 left out", without::<0>),
+        ("op 1 left out", without::<1>),
+        ("op 2 left out", without::<2>),
+        ("op 3 left out", without::<3>),
+        ("op 4 left out", without::<4>),
+        ("op 5 left out", without::<5>),
+        ("every batch as the first", first_params),
+        ("one step less", one_step_less),
+        ("one step only", one_step_only),
+        ("a tensor in another place", another_place),
+    ];
+    ensure(subject.plan()?.train.len() == 6, || "every op is left out once".to_owned())?;
+    for (what, spoil) in faults {
+        let report = report(device, &subject, Some(spoil))?;
+        let found = report.failures().next().ok_or_else(|| format!("{what}: it passed"))?;
+        ensure(found.phase == "joined", || format!("{what}: found as {found:?}"))?;
+        let error = report.verdict("this device").err().ok_or_else(|| format!("{what}: it passed"))?;
+        let (code, message) = (error.exit_code(), error.to_string());
+        ensure(code == 7 && message.contains("`, joined with others, wrote wrong numbers"), || message.clone())?;
+    }
+    Ok(())
+}
+
+fn not_tiny(device: &Device) -> Result<(), Failed> {
+    let run = |units: usize, more: &str| {
+        let layers =
+            format!("[{{ type = \"dense\", units = {units}, activation = \"relu\" }}, {{ type = \"dense\" }}]");
+        Subject::new(&format!("model.layers = {layers}\ntrain.batch_size = 16\n{more}"), binary(40, 4))
+    };
+    for (subject, joins) in [
+        (run(8, ""), true),
+        (run(800, ""), false),
+        // `norm` adds up within a workgroup.
+        (run(8, "regularization.clip_norm = 1.0"), false),
+    ] {
+        let mut executor = executor(device, &subject, Options::default())?;
+        let (before, steps) = (executor.counts().dispatches, many(&batches(&subject)?, 3));
+        executor.run(Phase::Train, &steps)?;
+        let (dispatches, ops) = (executor.counts().dispatches - before, executor.plan().train.len() as u64);
+        let want = if joins { 1 } else { 3 * ops };
+        let told = device.joins(&*subject.plan()?);
+        ensure((executor.joins(), told, dispatches) == (joins, joins, want), || {
+            format!("{dispatches} dispatches for 3 steps of {ops} ops, {want} expected")
+        })?;
+    }
+    Ok(())
+}
