@@ -170,6 +170,11 @@ impl Overrides {
         self.given.iter().any(|own| own == id)
     }
 
+    /// Whether it stands on the command line itself.
+    pub fn is_typed(&self, id: &str) -> bool {
+        self.is_given(id) && !self.is_from_environment(id)
+    }
+
     fn is_from_environment(&self, id: &str) -> bool {
         self.from_environment.iter().any(|own| own == id)
     }

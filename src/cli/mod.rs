@@ -147,7 +147,8 @@ fn note_panic(panic: &PanicHookInfo) {
 
 fn defect() -> Error {
     let what = PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take().unwrap_or_default();
-    Error::internal(format!("this is a defect of wgrad: {what}")).remedy("please report it with what `wgrad doctor` prints")
+    Error::internal(format!("this is a defect of wgrad: {what}"))
+        .remedy("please report it with what `wgrad doctor` prints")
 }
 
 fn refuse(printer: &Printer, error: &Error) -> ExitCode {

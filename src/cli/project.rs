@@ -22,6 +22,8 @@ pub(super) struct Project {
     pub plan: Arc<Plan>,
     /// Why `--device auto` chose it; empty if it was named.
     why_device: String,
+    /// Of the CPU path.
+    threads: usize,
 }
 
 impl Project {
@@ -59,7 +61,7 @@ impl Project {
         let plan = layers::compile_within(&loaded.config, shape, device.limits(&shape))
             .map_err(|(key, error)| loaded.locate(&key, error))?;
         setup::settle(&mut loaded.config, &data);
-        Ok(Project { loaded, data, device, plan: Arc::new(plan), why_device })
+        Ok(Project { loaded, data, device, plan: Arc::new(plan), why_device, threads: shared.threads() })
     }
 
     /// Puts another fold's data in place of this one's.
@@ -81,7 +83,8 @@ impl Project {
     }
 
     fn compile(&mut self) -> Keyed<()> {
-        let plan = layers::compile(self.config(), setup::shape(&self.data), self.device.max_binding())?;
+        let shape = setup::shape(&self.data);
+        let plan = layers::compile_within(self.config(), shape, self.device.limits(&shape))?;
         self.plan = Arc::new(plan);
         Ok(())
     }
@@ -92,8 +95,7 @@ impl Project {
 
     /// An executor on the CPU path, whatever device was chosen.
     pub fn cpu_executor(&self) -> Result<Box<dyn Executor>> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Chosen::Cpu { threads }.executor(self.plan.clone())
+        Chosen::Cpu { threads: self.threads }.executor(self.plan.clone())
     }
 
     /// What was found and what is going to work on it.

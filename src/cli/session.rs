@@ -211,7 +211,12 @@ impl<'a> Session<'a> {
         for set in Set::ALL.into_iter().filter(|_| !matches!(stop, Stop::Requested(_))) {
             if let (Some(evaluation), Some(baseline)) = (trainer.evaluate(set)?, trainer.baseline(set)) {
                 if !evaluation.loss.is_finite() {
-                    return Err(trainer.diverged(&format!("the loss on the {} rows", set.name())));
+                    let error = trainer.diverged(&format!("the loss on the {} rows", set.name()));
+                    // The loss on the training rows was finite: it is these rows.
+                    return Err(match set {
+                        Set::Train => error,
+                        _ => error.remedy("look for absurd values in them, or train again with a smaller --lr"),
+                    });
                 }
                 sets.push((set, evaluation.loss, evaluation.metrics, baseline));
             }

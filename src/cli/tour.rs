@@ -33,8 +33,6 @@ pub(super) fn run(shared: &Shared, printer: &Printer, began: Instant) -> Result<
         printer.say("`apt install mesa-vulkan-drivers`) the tour also verifies and times that adapter.");
         return next(printer);
     };
-    let kind = if best.is_software() { "software: right but slow" } else { best.kind };
-    printer.heading(&format!("2. Verification: {} ({kind})", best.name));
     let on_adapter = match &project.device {
         Chosen::Gpu(_) => project,
         Chosen::Cpu { .. } => {
@@ -42,8 +40,11 @@ pub(super) fn run(shared: &Shared, printer: &Printer, began: Instant) -> Result<
             Project::open(&flags, &shared, &overrides, None)?
         }
     };
+    let info = on_adapter.device.info();
+    let kind = if info.software { " (software: right but slow)" } else { "" };
+    printer.heading(&format!("2. Verification: {}{kind}", info.adapter));
     let report = on_adapter.verify()?;
-    report.verdict(&best.name)?;
+    report.verdict(&info.adapter)?;
     printer.say(format!(
         "Each of the {} steps of training and evaluation ran there and on an f64 reference:",
         on_adapter.plan.train.len() + on_adapter.plan.evaluate.len()

@@ -17,7 +17,7 @@ use super::session::{OnDeviceLost, Outcome, Session, Stop, quoted, resume_comman
 use super::signals::{Request, Signals};
 use super::{lr_find, page, trial, verify};
 use crate::config::BUILT_IN;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events;
 use crate::train::End;
 use crate::train::checkpoint;
@@ -38,7 +38,7 @@ pub(super) struct Flags {
     #[command(flatten)]
     pub run: RunFlags,
     /// The run's folder [default: runs/<UTC time>-<data name>]
-    #[arg(long, env = "WGRAD_OUT", hide_env = true, value_name = "DIR", conflicts_with = "resume")]
+    #[arg(long, env = "WGRAD_OUT", hide_env = true, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Goes on with a run in its folder, bit for bit on the same device; --epochs may extend it
     #[arg(long, env = "WGRAD_RESUME", hide_env = true, value_name = "RUN")]
@@ -66,6 +66,12 @@ pub(super) fn max_time(text: &str) -> Result<Duration, &'static str> {
 }
 
 pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer: &Printer) -> Result<ExitCode> {
+    // Not the parser's: to it a variable of the environment is as good as a flag.
+    if flags.resume.is_some() && overrides.is_typed("out") {
+        return Err(Error::usage("it does not go with --resume, which goes on in the run's own folder")
+            .at("--out")
+            .remedy("leave it out"));
+    }
     // Before the data, and before any work is done: a run that cannot go on is the first thing to know.
     let resumed = flags.resume.as_deref().map(Resumed::read).transpose()?;
     let (mut run_flags, mut shared) = (flags.run.clone(), shared.clone());
@@ -86,9 +92,12 @@ pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer
     if let Some(batches) = flags.overfit {
         return trial::overfit(&project, batches as usize, printer).map(|()| ExitCode::SUCCESS);
     }
-    let (folder, state) = match resumed {
-        Some(Resumed { folder, checkpoint }) => (folder, Some(checkpoint.state)),
-        None => (flags.out.as_deref().map_or_else(|| Folder::claim_new(&project.data.name), Folder::claim)?, None),
+    let (folder, state, epochs_before) = match resumed {
+        Some(Resumed { folder, checkpoint }) => (folder, Some(checkpoint.state), checkpoint.config.train.epochs),
+        None => {
+            let folder = flags.out.as_deref().map_or_else(|| Folder::claim_new(&project.data.name), Folder::claim)?;
+            (folder, None, project.config().train.epochs)
+        }
     };
     let verification = flags.verify.then(|| project.verify()).transpose()?;
     if let Some(report) = &verification {
@@ -102,8 +111,12 @@ pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer
         .stopping(Signals::watch()?, flags.max_time)
         .on_device_lost(flags.on_device_lost);
     let outcome = session.run(state)?;
-    // A finished run that is resumed has everything already, unless something was deleted.
-    let is_new = began == 0 || outcome.steps > began;
+    // A finished run that is resumed has everything already, unless something was deleted or a kill left it older than
+    // the checkpoint.
+    let is_new = began == 0
+        || outcome.steps > began
+        || epochs_before != project.config().train.epochs
+        || is_outdated(&folder, &outcome);
     leave(&project, &outcome, verification.as_ref(), &folder, &shared, is_new)?;
     if let Stop::Requested(request) = outcome.stop {
         return Ok(stopped(request, &outcome, &folder, printer));
@@ -111,6 +124,18 @@ pub(super) fn run(flags: &Flags, shared: &Shared, overrides: &Overrides, printer
     conclude(&project, &outcome, &folder, printer);
     Ok(ExitCode::SUCCESS)
 }
+
+/// Whether the history is not that of the checkpoint: a run that was killed after it.
+fn is_outdated(folder: &Folder, outcome: &Outcome) -> bool {
+    let history = std::fs::read_to_string(folder.path().join(HISTORY));
+    history.is_ok_and(|text| text != history_csv(&outcome.epochs))
+}
+
+/// The last but one file that is written: once it is new, the others are.
+const HISTORY: &str = "history.csv";
+
+/// Files that only a training which came to its end has.
+const OF_THE_END: [&str; 2] = ["metrics.json", "report.html"];
 
 /// What metrics.json holds.
 fn metrics(outcome: &Outcome) -> Map<String, Value> {
@@ -164,8 +189,8 @@ fn environment(project: &Project, outcome: &Outcome, shared: &Shared) -> Value {
     })
 }
 
-/// Writes the run's files, the checkpoint last: once it says that the run is finished, the others are there. Of a run
-/// that was finished before, only what is missing.
+/// Writes the run's files, the history and the checkpoint last: once they are of the same epochs, the others are too. Of
+/// a run that was finished before, only what is missing.
 pub(super) fn leave(
     project: &Project,
     outcome: &Outcome,
@@ -176,31 +201,39 @@ pub(super) fn leave(
 ) -> Result<()> {
     let environment = environment(project, outcome, shared);
     let page = page::html(project, outcome, verification, &environment);
-    let texts = [
-        ("config.toml", project.config().to_toml()),
-        ("history.csv", history_csv(&outcome.epochs)),
-        ("environment.json", pretty_json(&environment)),
-    ];
+    let texts = [("config.toml", project.config().to_toml()), ("environment.json", pretty_json(&environment))];
+    let history = history_csv(&outcome.epochs);
     let metrics = pretty_json(&Value::Object(metrics(outcome)));
     let mut files: Vec<(&str, &[u8])> = texts.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
     files.push(("model.safetensors", &outcome.model));
     files.extend(page.as_ref().map(|page| ("report.html", page.as_bytes())));
-    if !matches!(outcome.stop, Stop::Requested(_)) {
+    let is_stopped = matches!(outcome.stop, Stop::Requested(_));
+    if !is_stopped {
         files.push(("metrics.json", metrics.as_bytes()));
     }
+    files.push((HISTORY, history.as_bytes()));
     if let Some(checkpoint) = &outcome.checkpoint {
         files.push((checkpoint::FILE, checkpoint));
     }
     files.retain(|(name, _)| is_new || !folder.path().join(name).exists());
+    if is_new && is_stopped {
+        // Those of an earlier end would contradict the model.
+        folder.remove(&OF_THE_END)?;
+    }
     if !files.is_empty() {
         folder.write_all(&files)?;
     }
     // After the others, so that a run that cannot be written leaves nothing.
     let inner = folder.inner("events");
-    if is_new || !inner.path().join(events::FILE).exists() {
+    let is_older = || Some(modified(&inner.path().join(events::FILE))? < modified(&folder.path().join(HISTORY))?);
+    if is_new || is_older().unwrap_or(true) {
         inner.write_all(&[(events::FILE, &events::to_bytes(&outcome.epochs, std::time::SystemTime::now()))])?;
     }
     Ok(())
+}
+
+fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    std::fs::metadata(path).and_then(|data| data.modified()).ok()
 }
 
 /// What is said when the user, or the system, stopped a training.

@@ -43,7 +43,7 @@ pub(super) fn steps(report: &Report<'_>) -> String {
 /// The table of `--verify`, or how to get it.
 pub(super) fn verification(report: &Report<'_>) -> String {
     let Some(found) = report.verification else {
-        return "<p>This run was not verified. <code>wgrad train --verify</code> compares every step on the device with an \
+        return "<p>This run was not verified when it was last started. <code>wgrad train --verify</code> compares every step on the device with an \
                 f64 reference before it trains; <code>wgrad verify --config config.toml</code> does it now.</p>\n"
             .into();
     };

@@ -106,6 +106,21 @@ impl Folder {
         Folder { path: self.path.join(name), made: Vec::new() }
     }
 
+    /// Removes files, as far as they are there.
+    ///
+    /// # Errors
+    /// [`Error::Output`] naming the file and the system's reason.
+    pub fn remove(&self, names: &[&str]) -> Result<()> {
+        names.iter().map(|name| self.path.join(name)).try_for_each(|path| match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::output(format!("cannot be removed: {error}"))
+                    .at(path.display())
+                    .remedy("check its permissions"))
+            }
+            _ => Ok(()),
+        })
+    }
+
     /// Writes files, all of them or none.
     ///
     /// # Errors

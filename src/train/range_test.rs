@@ -87,7 +87,7 @@ impl Trainer<'_> {
 
     fn one_step(&mut self, batch: Batch) -> Result<f64> {
         let results = self.executor.plan().results;
-        self.executor.run(Phase::Train, &[batch])?;
+        self.run(Phase::Train, &[batch])?;
         self.step += 1;
         let mut sums = Open::default();
         sums.add(&self.executor.read(results, 0..batch.count as usize)?);

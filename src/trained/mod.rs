@@ -22,6 +22,7 @@ use crate::model::losses::{self, Form};
 use crate::ops::input::Encoding;
 use crate::ops::loss::output_of;
 use crate::plan::{Executor, Plan};
+use crate::train::feed::Feed;
 use crate::train::metrics::{Metrics, Truth};
 use crate::train::setup::{self, RowWeights};
 use crate::train::{Evaluation, Trainer, inference, weights};
@@ -244,14 +245,8 @@ impl TrainedModel {
     /// [`Error::Data`] where the network does not fit the device.
     pub fn plan(&self, data: &Dataset, max_binding: u64) -> Result<Plan> {
         let shape = setup::shape(data);
-        let plan = layers::compile_with(&self.config, shape, Limits::of_binding(max_binding), &self.activations)
-            .map_err(|(_, error)| error)?;
-        if !plan.is_resident {
-            return Err(Error::device(format!("{} rows at a time are more than this device has bindings for", data.rows))
-                .at(&data.source)
-                .remedy("give it in parts, or use the CPU"));
-        }
-        Ok(plan)
+        layers::compile_with(&self.config, shape, Limits::of_binding(max_binding), &self.activations)
+            .map_err(|(_, error)| error)
     }
 
     fn compile(&self, rows: usize, encoding: Encoding, max_binding: u64) -> Result<Plan> {
@@ -306,7 +301,20 @@ impl TrainedModel {
         let weights_by_id = named.collect::<Result<Vec<_>>>()?;
         setup::write_weights(executor, &weights_by_id)?;
         let order = setup::order(data);
-        inference::run(&mut inference::Resident { executor, data, weights, order }, 0..data.rows)
+        if executor.plan().is_resident {
+            return inference::run(&mut inference::Resident { executor, data, weights, order }, 0..data.rows);
+        }
+        // More rows than the device has bindings for: window by window, each as if it were all.
+        let (mut loss, mut outputs) = (0.0, Vec::new());
+        for window in order.chunks(executor.plan().data_rows()) {
+            Feed::default().write(executor, data, weights, window)?;
+            let order = window.to_vec();
+            let mut resident = inference::Resident { executor: &mut *executor, data, weights, order };
+            let (mean, answers) = inference::run(&mut resident, 0..window.len())?;
+            loss += mean * window.len() as f64;
+            outputs.extend(answers);
+        }
+        Ok((loss / data.rows as f64, outputs))
     }
 }
 

@@ -224,6 +224,22 @@ fn devices_that_are_not_there() {
 }
 
 #[test]
+fn flags_that_do_not_go_together_are_both_named() {
+    let place = place("conflicts");
+    let refused = |arguments: &str, variables: &[(&str, &str)], words: &str| {
+        let said = place.run_with(variables, arguments);
+        assert!(said.code == 2 && said.err.contains(words), "{arguments}: {} {}", said.code, said.err);
+    };
+    refused("train clouds.csv --out a --resume b", &[], "--out: it does not go with --resume");
+    refused("train clouds.csv --overfit 1 --dry-run", &[], "it does not go with --");
+    refused("train clouds.csv --epochs 1 --epochs 2", &[], "--epochs: it is given twice; give it once");
+    // A variable that stands for a flag of every run is no wish of this one.
+    place.good("train clouds.csv --epochs 1 --out a --quiet");
+    let said = place.run_with(&[("WGRAD_OUT", "elsewhere")], "train --resume a --epochs 2 --quiet");
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+}
+
+#[test]
 fn output_folders_that_cannot_be_used_are_refused_before_training() {
     let place = place("bad_folders");
     place.write("full/notes.txt", "mine");

@@ -27,6 +27,37 @@ fn a_finished_run_is_extended_and_what_is_missing_is_written_again() {
     }
 }
 
+/// A kill between a run's last checkpoint and its other files, and an extension that was stopped.
+#[test]
+fn files_that_are_older_than_the_checkpoint_are_written_again() {
+    let place = place("resume-outdated");
+    let flags = "--set early_stopping.patience=0 --quiet";
+    place.good(&format!("train clouds.csv --epochs 3 --out run {flags}"));
+    place.good(&format!("train clouds.csv --epochs 6 --out whole {flags}"));
+    // The checkpoint of six epochs beside files of three.
+    place.write("run/checkpoint.safetensors", place.read("whole/checkpoint.safetensors"));
+    place.good("train --resume run --epochs 6 --quiet");
+    assert_eq!(place.read("run/model.safetensors"), place.read("whole/model.safetensors"));
+    assert_eq!(place.json("run/metrics.json")["epochs"], 6);
+    assert_eq!(place.config("run")["train"]["epochs"].as_integer(), Some(6));
+    place.write("run/history.csv", place.read("whole/history.csv").split_last().expect("bytes").1);
+    std::fs::write(place.path("run/model.safetensors"), "old").expect("it can be written");
+    place.good("train --resume run --quiet");
+    assert_eq!(place.read("run/model.safetensors"), place.read("whole/model.safetensors"));
+}
+
+#[test]
+fn an_extension_without_a_step_is_remembered() {
+    let place = place("resume-shorter");
+    let flags = "--set early_stopping.patience=0 --quiet";
+    place.good(&format!("train clouds.csv --epochs 4 --out run {flags}"));
+    place.good("train --resume run --epochs 9 --max-time 1ms --quiet");
+    let epochs = || place.config("run")["train"]["epochs"].as_integer();
+    assert_eq!(epochs(), Some(9), "the printed command goes on to the same end");
+    place.good("train --resume run --quiet");
+    assert_eq!((place.json("run/metrics.json")["epochs"].as_i64(), epochs()), (Some(9), Some(9)));
+}
+
 #[test]
 fn other_settings_other_data_and_too_few_epochs_are_refused_with_what_differs() {
     let place = place("resume-refused");
@@ -74,9 +105,14 @@ fn overfit_tells_a_network_that_can_learn_from_one_that_cannot() {
     let said = place.good("train clouds.csv --overfit 1 --json");
     let yes: serde_json::Value = serde_json::from_str(said.out.lines().last().expect("a line")).expect("JSON");
     assert!(yes["learnt"] == true && said.err.contains("yes: accuracy"), "{}", said.err);
+    // Sorted by classes that cannot be told apart: the first rows alone would be learnt, being all of one class.
+    let rows = |kind: &str| (0..40).map(|i| format!("{},{kind}\n", i % 3)).collect::<String>();
+    place.write("sorted.csv", format!("x,kind\n{}{}", rows("left"), rows("right")));
+    let said = place.good("train sorted.csv --overfit 1 --batch-size 16 --set data.split=[1,0,0]");
+    assert!(said.out.contains("no: accuracy"), "{}", said.out);
     // Exclusive or is beyond a network without a hidden layer.
     place.write("xor.csv", "a,b,y\n0,0,no\n0,1,yes\n1,0,yes\n1,1,no\n");
     let said = place.good("train xor.csv --hidden none --overfit 1 --set data.split=[1,0,0]");
     assert!(said.out.contains("no: accuracy") && said.out.contains("try more --hidden units"), "{}", said.out);
-    assert_eq!(place.names(""), ["clouds.csv", "xor.csv"].map(str::to_owned).into());
+    assert_eq!(place.names(""), ["clouds.csv", "sorted.csv", "xor.csv"].map(str::to_owned).into());
 }

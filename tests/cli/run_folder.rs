@@ -243,9 +243,12 @@ fn a_training_ends_with_its_report_and_the_two_commands_to_type_next() {
     let place = Place::new("next commands");
     place.write("line.csv", line(40));
     let said = place.good("train line.csv --epochs 2 --out 'my runs/a'");
-    let end = "run: my runs/a\nreport: my runs/a/report.html\nnext:\n  wgrad predict \"my runs/a\" new.csv -o predictions.csv\n  \
-               wgrad export \"my runs/a\" --onnx model.onnx\n";
-    assert!(said.out.ends_with(end), "{}", said.out);
+    let quote = if cfg!(windows) { '"' } else { '\'' };
+    let end = format!(
+        "run: my runs/a\nreport: my runs/a/report.html\nnext:\n  wgrad predict {quote}my runs/a{quote} new.csv -o predictions.csv\n  \
+         wgrad export {quote}my runs/a{quote} --onnx model.onnx\n"
+    );
+    assert!(said.out.ends_with(&end), "{}", said.out);
     assert!(place.path("my runs/a/report.html").exists());
     // They work as they stand, with what the reader has for new.csv.
     place.write("new.csv", line(3));

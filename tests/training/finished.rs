@@ -28,6 +28,8 @@ fn answers(on: On) -> Result<(), Failed> {
     config.data.source = Some("digits".into());
     config.data.split = [1.0, 0.0, 0.0];
     config.train.epochs = 1;
+    // Small layers fit small bindings.
+    config.model.layers.iter_mut().zip([16, 12]).for_each(|(layer, units)| layer.units = Some(units));
     let data = data::load(&config.data, config.seed)?;
     let subject = Subject { config, data, max_binding: 1 << 27, window: None, options: Default::default() };
     let mut trainer = trainer(&subject, on)?;
@@ -55,8 +57,10 @@ fn answers(on: On) -> Result<(), Failed> {
     })?;
 
     let reference = predict(On::Cpu(1), u64::MAX)?;
-    // Small bindings: the rows lie in blocks and are answered in parts.
-    for max_binding in [subject.max_binding, 64 << 10] {
+    // Small bindings: the rows lie in blocks and are answered in parts; smaller ones: they come window by window.
+    let is_resident = |max_binding: u64| model.plan(&rows, max_binding).map(|plan| plan.is_resident);
+    ensure(is_resident(32 << 10)? && !is_resident(8 << 10)?, || "the bindings are of another size".into())?;
+    for max_binding in [subject.max_binding, 32 << 10, 8 << 10] {
         let answers = predict(on, max_binding)?;
         let distance = reference.values.iter().zip(&answers.values).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         ensure(answers.rows() == 1797 && distance <= 1e-4, || format!("{distance} from the CPU path"))?;

@@ -8,6 +8,7 @@ use wgrad::Result;
 use wgrad::data::Dataset;
 use wgrad::ops::{Batch, TensorId};
 use wgrad::plan::{Counts, DeviceInfo, Executor, Phase, Plan, Role, Values};
+use wgrad::train::range_test::Sweep;
 use wgrad::train::{Epoch, Set, Trainer};
 
 use crate::subject::{Each, On, Subject, as_bytes, classes, ensure, regression, split};
@@ -25,6 +26,7 @@ pub const EACH: &[(&str, Each)] = &[
     }),
     ("a_streamed_training_that_is_resumed_within_an_epoch_ends_in_the_same_bits", resumed),
     ("each_row_of_a_streamed_epoch_is_written_once", cost),
+    ("a_range_test_on_windows_has_the_losses_of_resident_data", range_test),
     ("a_window_that_does_not_arrive_changes_the_weights", lost_window),
 ];
 
@@ -55,6 +57,15 @@ fn streamed(subject: Subject) -> Result<Subject, Failed> {
         || format!("windows of {} rows are none:\n{plan}", plan.data_rows()),
     )?;
     Ok(subject)
+}
+
+fn range_test(on: On) -> Result<(), Failed> {
+    let subject = || subject(DENSE, numbers(), true);
+    // Steps enough to leave the first window.
+    let sweep = Sweep { first: 1e-6, last: 1e-3, steps: 420 };
+    let resident = trainer(&subject(), on)?.range_test(&sweep)?;
+    let streamed = trainer(&streamed(subject())?, on)?.range_test(&sweep)?;
+    ensure(resident == streamed && resident.points.len() == 420, || "other losses where rows are streamed".into())
 }
 
 fn same_bits(on: On, layers: &str, data: Dataset, shuffle: bool) -> Result<(), Failed> {

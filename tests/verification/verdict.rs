@@ -13,7 +13,7 @@ pub const PLAIN: &[(&str, Plain)] = &[
     ("that_nothing_was_compared_is_told", nothing),
 ];
 
-const REMEDY: &str = "; train with --device cpu, and report this with `wgrad devices`";
+const REMEDY: &str = "; train with --device cpu, and report this with what `wgrad doctor` prints";
 
 fn comparison(step: &str, failure: Option<Failure>) -> Comparison {
     Comparison {
