@@ -3,7 +3,7 @@
 //!
 //! Verified first, then timed: a network whose training step leaves the f64 reference's bounds ends the bench. A step is
 //! one of many in a row, as in training; an op is timed by itself, launch included. Throughput is in multiplications and
-//! additions of the matrix products.
+//! additions.
 
 use std::time::{Duration, Instant};
 

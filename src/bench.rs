@@ -276,7 +276,7 @@ const MOST_CORES: usize = 8;
 /// How much a training step computes, and from how much on a hardware GPU is estimated to be faster than the CPU path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crossover {
-    /// Multiplications and additions of a full batch's matrix products.
+    /// Multiplications and additions of a full batch.
     pub flops: u64,
     /// What the CPU path computes while a GPU launches the dispatches of one step.
     pub gpu_from: u64,
@@ -338,8 +338,9 @@ mod tests {
     #[test]
     fn a_gpu_pays_from_what_the_cpu_computes_during_its_launches_on() {
         let found = crossover("784-128-64-10", 64, 2);
-        // Forward and the weights' gradients of all layers, the input's gradient of all but the first.
-        assert_eq!(found.flops, 2 * 64 * (3 * (784 * 128 + 128 * 64 + 64 * 10) - 784 * 128));
+        // Forward and the weights' gradients of all layers, the input's gradient of all but the first; and a little more.
+        let products = 2 * 64 * (3 * (784 * 128 + 128 * 64 + 64 * 10) - 784 * 128);
+        assert!((products..products * 11 / 10).contains(&found.flops), "{}", found.flops);
         assert_eq!(crossover("784-128-64-10", 64, 4).gpu_from, 2 * found.gpu_from);
         let at = |flops| Crossover { flops, gpu_from: 1000 }.favours_cpu();
         assert_eq!([at(999), at(1000)], [true, false]);
