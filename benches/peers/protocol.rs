@@ -81,15 +81,14 @@ impl Subject {
     pub fn start(&self) -> Outcome<Vec<Layer>> {
         let file = self.weights.as_deref().map(std::fs::read).transpose()?;
         let file = file.as_deref().map(SafeTensors::deserialize).transpose()?;
-        let mut random = random();
+        let mut random = random(1);
         let layer = |(index, sizes): (usize, &[usize])| -> Outcome<Layer> {
             let (features, units) = (sizes[0], sizes[1]);
             let bound = (6.0 / features as f32).sqrt();
             let (weight, bias) = match &file {
-                Some(file) => (
-                    floats(file, &format!("layers.{index}.weight"))?,
-                    floats(file, &format!("layers.{index}.bias"))?,
-                ),
+                Some(file) => {
+                    (floats(file, &format!("layers.{index}.weight"))?, floats(file, &format!("layers.{index}.bias"))?)
+                }
                 None => ((0..units * features).map(|_| bound * random()).collect(), vec![0.0; units]),
             };
             Ok(Layer { features, units, weight, bias })
@@ -112,8 +111,8 @@ fn rows_of(path: &Path) -> Outcome<(Vec<f32>, Vec<i64>)> {
 }
 
 /// Numbers in -1 … 1, the same each time.
-fn random() -> impl FnMut() -> f32 {
-    let mut state = 1_u64;
+fn random(seed: u64) -> impl FnMut() -> f32 {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1 << 23) as f32 - 1.0
@@ -124,7 +123,7 @@ fn random() -> impl FnMut() -> f32 {
 fn random_rows(layers: &[usize], batch: usize) -> (Vec<f32>, Vec<i64>) {
     let most = ((16 << 20) / layers[0]).max(batch);
     let rows = (4 * batch).max(1024).min(most).div_ceil(batch) * batch;
-    let mut random = random();
+    let mut random = random(2);
     let x = (0..rows * layers[0]).map(|_| 3_f32.sqrt() * random()).collect();
     let classes = layers[layers.len() - 1];
     (x, (0..rows).map(|_| ((random() + 1.0) / 2.0 * classes as f32) as i64 % classes as i64).collect())

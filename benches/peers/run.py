@@ -104,7 +104,7 @@ def wgrad(place, row, args, *more, environment=None):
 def build(names):
     """wgrad, and the peers that are asked for."""
     def cargo(folder, *flags):
-        print(f"building {folder.name}", file=sys.stderr)
+        print(f"building {folder.relative_to(ROOT.parent)}", file=sys.stderr)
         return subprocess.run(["cargo", "build", "--release", "--quiet", *flags], cwd=folder).returncode == 0
 
     if not cargo(ROOT):
