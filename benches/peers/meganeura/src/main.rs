@@ -33,7 +33,16 @@ impl Meganeura {
         session.set_input("targets", &targets);
         session.set_adam(1e-3, 0.9, 0.999, 1e-8);
         if subject.mode == "tuned" {
-            session.tune_with(TuneOptions { max_time: TUNING, max_classes: 64, ..TuneOptions::default() })?;
+            let before = session.dispatch_pipeline_keys();
+            let report =
+                session.tune_with(TuneOptions { max_time: TUNING, max_classes: 64, ..TuneOptions::default() })?;
+            let after = session.dispatch_pipeline_keys();
+            let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+            eprintln!(
+                "its search took {:.1} s and changed {changed} of {} dispatches",
+                report.elapsed.as_secs_f64(),
+                after.len()
+            );
         }
         Ok(Meganeura(session))
     }
