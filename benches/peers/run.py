@@ -37,12 +37,12 @@ ROWS = {
             ("784-1024-1024-10", 1024, 5)],
     "gpu": [("784-128-64-10", 64, 20), ("784-128-64-10", 256, 10), ("784-512-512-10", 256, 5)],
 }
-# Where it computes, what it is called in the tables, its program. Burn's `vulkan` is a build of its own.
+# Where it computes, what it is called in the tables, its program. Burn's backends are a build each.
 PEERS = {
     "pytorch": ("cpu", "PyTorch", [sys.executable, HERE / "pytorch.py"]),
-    "burn-flex": ("cpu", "Burn flex", [HERE / "burn/target/release/burn-peer-default", "--mode", "flex"]),
+    "burn-flex": ("cpu", "Burn flex", [HERE / "burn/target/release/burn-peer-flex", "--mode", "flex"]),
     "pytorch-cuda": ("gpu", "PyTorch CUDA", [sys.executable, HERE / "pytorch.py", "--device", "cuda"]),
-    "burn-wgpu": ("gpu", "Burn wgpu", [HERE / "burn/target/release/burn-peer-default", "--mode", "wgpu"]),
+    "burn-wgpu": ("gpu", "Burn wgpu", [HERE / "burn/target/release/burn-peer-wgpu", "--mode", "wgpu"]),
     "burn-vulkan": ("gpu", "Burn vulkan", [HERE / "burn/target/release/burn-peer-vulkan", "--mode", "vulkan"]),
     "meganeura": ("gpu", "meganeura", [HERE / "meganeura/target/release/meganeura-peer", "--mode", "default"]),
     "meganeura-tuned": ("gpu", "meganeura, tuned",
@@ -109,9 +109,8 @@ def build(names):
 
     if not cargo(ROOT):
         sys.exit("wgrad does not build")
-    for name, flags in [("vulkan", ["--features", "vulkan"]), ("default", [])]:
-        wanted = [f"burn-{name}"] if name == "vulkan" else ["burn-flex", "burn-wgpu"]
-        if set(wanted) & set(names) and cargo(HERE / "burn", *flags):
+    for name, flags in [("flex", []), ("wgpu", ["--features", "wgpu"]), ("vulkan", ["--features", "vulkan"])]:
+        if f"burn-{name}" in names and cargo(HERE / "burn", *flags):
             shutil.copy(HERE / "burn/target/release/burn-peer", HERE / f"burn/target/release/burn-peer-{name}")
     if any(name.startswith("meganeura") for name in names):
         cargo(HERE / "meganeura")

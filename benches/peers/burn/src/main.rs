@@ -1,9 +1,9 @@
 //! Burn's side of the peer bench: the network of `wgrad bench`, written the way Burn's book writes a training loop.
 //!
-//!     cargo run --release -- --layers 784-128-64-10 --batch-size 64 --mode wgpu
+//!     cargo run --release --features wgpu -- --layers 784-128-64-10 --batch-size 64 --mode wgpu
 //!
-//! The mode is the backend: flex, wgpu, or vulkan. The last needs the feature of that name, which changes what the
-//! others run too, so run.py builds it by itself.
+//! The mode is the backend: flex, or wgpu or vulkan with the feature of that name. `vulkan` changes what wgpu runs too, so
+//! run.py makes a build of each.
 
 #[path = "../../protocol.rs"]
 mod protocol;
@@ -95,6 +95,7 @@ impl Training for BurnTraining {
 fn device(mode: &str) -> Outcome<Device> {
     match mode {
         "flex" => Ok(Device::flex()),
+        #[cfg(feature = "wgpu")]
         "wgpu" => Ok(Device::wgpu(Default::default())),
         #[cfg(feature = "vulkan")]
         "vulkan" => Ok(Device::vulkan(Default::default())),
