@@ -40,6 +40,11 @@ fn main() -> Outcome {
         ["size", device, rows] => size(device, rows.parse()?),
         ["overlap", device] => overlap(device),
         ["soak", device] => soak(device),
+        // `cargo bench` without a name runs every bench.
+        [] => {
+            println!("long measurements: say -- rows, overlap or soak, and cpu or gpu");
+            Ok(())
+        }
         _ => Err("say rows, overlap or soak, and cpu or gpu".into()),
     }
 }

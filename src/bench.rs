@@ -254,20 +254,23 @@ pub fn profile_joined(executor: &mut dyn Executor, batch: &Batch) -> Result<Vec<
 }
 
 /// Full batches that walk through the data again and again, with Adam's corrections of a later step.
-fn batches(subject: &Subject, data: &Dataset, steps: usize) -> Vec<Batch> {
+pub fn batches(subject: &Subject, data: &Dataset, steps: usize) -> Vec<Batch> {
     let in_data = data.rows / subject.batch_size;
-    (0..steps)
-        .map(|step| Batch {
-            first: (step % in_data * subject.batch_size) as u32,
-            count: subject.batch_size as u32,
-            slot: 0,
-            scale: 1.0 / subject.batch_size as f32,
-            learning_rate: 1e-3,
-            correction1: 1.0,
-            correction2: 1.0,
-            counter: step as u32,
-        })
-        .collect()
+    let size = subject.batch_size;
+    (0..steps).map(|step| full_batch(size, step % in_data * size, step)).collect()
+}
+
+fn full_batch(size: usize, first: usize, step: usize) -> Batch {
+    Batch {
+        first: first as u32,
+        count: size as u32,
+        slot: 0,
+        scale: 1.0 / size as f32,
+        learning_rate: 1e-3,
+        correction1: 1.0,
+        correction2: 1.0,
+        counter: step as u32,
+    }
 }
 
 /// The batch that verification and profiles run: the first one.
@@ -281,6 +284,43 @@ pub const GRID: (&[usize], &[usize]) = (&[16, 64, 256, 1024], &[16, 64, 256, 102
 /// A network of the grid: 64 features, two hidden layers of `width`, 10 classes.
 pub fn grid_subject(width: usize, batch_size: usize, seed: u64) -> Subject {
     Subject { layers: vec![64, width, width, 10], batch_size, seed }
+}
+
+/// What a dispatch costs on a hardware GPU before it computes anything. An estimate, until one has been measured
+/// (benches/NOTES.md).
+const LAUNCH_SECONDS: f64 = 10e-6;
+
+/// Multiplications and additions that a core of the CPU path does in a second of a small network's step: 784-128-64-10
+/// at batch 64 in benches/RESULTS.md.
+const CORE_FLOPS: f64 = 25e9;
+
+/// Cores beyond these gain a small network nothing.
+const MOST_CORES: usize = 8;
+
+/// How much a training step computes, and from how much on a hardware GPU is estimated to be faster than the CPU path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crossover {
+    /// Multiplications and additions of a full batch.
+    pub flops: u64,
+    /// What the CPU path computes while a GPU launches the dispatches of one step.
+    pub gpu_from: u64,
+}
+
+impl Crossover {
+    /// For training by `plan` with so many threads on the CPU path.
+    pub fn estimate(plan: &Plan, threads: usize) -> Self {
+        let batch = full_batch(plan.batch_size, 0, 0);
+        let launches = plan.train.len() as f64 * LAUNCH_SECONDS;
+        Crossover {
+            flops: plan.train.iter().map(|step| step.op.flops(&batch)).sum(),
+            gpu_from: (launches * CORE_FLOPS * threads.clamp(1, MOST_CORES) as f64) as u64,
+        }
+    }
+
+    /// Whether the CPU path is estimated to be faster.
+    pub fn favours_cpu(&self) -> bool {
+        self.flops < self.gpu_from
+    }
 }
 
 /// How much a plan computes and moves, for people: parameters, dispatches, bytes.
@@ -304,5 +344,29 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{layers}");
         }
         assert_eq!(Subject::parse("784-128-64-10", 64, 1).unwrap().name(), "784-128-64-10");
+    }
+
+    fn crossover(layers: &str, batch_size: usize, threads: usize) -> Crossover {
+        let subject = Subject::parse(layers, batch_size, 1).unwrap();
+        let plan = subject.plan(&subject.data().unwrap(), u64::MAX).unwrap();
+        Crossover::estimate(&plan, threads)
+    }
+
+    #[test]
+    fn small_networks_favour_the_cpu_and_large_ones_a_gpu() {
+        assert!(crossover("4-16-3", 16, 2).favours_cpu());
+        assert!(!crossover("784-512-512-10", 256, 2).favours_cpu());
+        assert!(!crossover("784-512-512-10", 256, 1000).favours_cpu(), "a thousand cores do not help a small network");
+    }
+
+    #[test]
+    fn a_gpu_pays_from_what_the_cpu_computes_during_its_launches_on() {
+        let found = crossover("784-128-64-10", 64, 2);
+        // Forward and the weights' gradients of all layers, the input's gradient of all but the first; and a little more.
+        let products = 2 * 64 * (3 * (784 * 128 + 128 * 64 + 64 * 10) - 784 * 128);
+        assert!((products..products * 11 / 10).contains(&found.flops), "{}", found.flops);
+        assert_eq!(crossover("784-128-64-10", 64, 4).gpu_from, 2 * found.gpu_from);
+        let at = |flops| Crossover { flops, gpu_from: 1000 }.favours_cpu();
+        assert_eq!([at(999), at(1000)], [true, false]);
     }
 }

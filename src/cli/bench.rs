@@ -200,21 +200,27 @@ fn grid(names: &[&str], shared: &Shared, printer: &Printer, began: Instant) -> R
         printer.result(row);
     }
     if devices.len() == 2 {
-        let names = [&devices[0], &devices[1]].map(|device| device.info().adapter);
-        let verdict = crossover(&names, &wins, widths.len() * batches.len());
-        printer.result(format!("crossover: {verdict}"));
+        let (first, second) = (devices[0].info(), devices[1].info());
+        printer.result(format!("crossover: {}", crossover(&first.adapter, &second.adapter, &wins)));
         printer.event(&serde_json::json!({"event": "crossover", "wins": wins}));
     }
     Ok(())
 }
 
-/// From where the second device wins: `wins` are the widths and batches of the grid's cells where it did, in order.
-fn crossover([first, second]: &[String; 2], wins: &[(usize, usize)], cells: usize) -> String {
-    match wins.first() {
-        None => format!("{first} is faster everywhere in this grid"),
-        Some((width, batch)) => {
-            format!("{second} wins in {} of {cells} cells, first at width {width}, batch {batch}", wins.len())
+/// From where the second device wins, in words: for each width the least batch from which on it wins at every larger one.
+fn crossover(first: &str, second: &str, wins: &[(usize, usize)]) -> String {
+    let (widths, batches) = bench::GRID;
+    let from = |width: usize| batches.iter().rev().take_while(|batch| wins.contains(&(width, **batch))).last();
+    let found: Vec<String> = widths
+        .iter()
+        .filter_map(|&width| from(width).map(|batch| format!("at width {width} from batch {batch} on")))
+        .collect();
+    match (found.is_empty(), wins.is_empty()) {
+        (true, true) => format!("{first} is faster everywhere in this grid"),
+        (true, false) => {
+            format!("{first} is faster in all but {} of {} cells", wins.len(), widths.len() * batches.len())
         }
+        _ => format!("{second} wins {}", found.join(", ")),
     }
 }
 
@@ -223,10 +229,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_crossover_is_told_from_the_cells_that_the_second_device_wins() {
-        let names = ["Xeon", "Arc"].map(str::to_owned);
-        assert_eq!(crossover(&names, &[], 16), "Xeon is faster everywhere in this grid");
-        let wins = [(64, 1024), (256, 64)];
-        assert_eq!(crossover(&names, &wins, 16), "Arc wins in 2 of 16 cells, first at width 64, batch 1024");
+    fn the_crossover_is_where_every_larger_batch_wins_too() {
+        assert_eq!(crossover("cpu", "gpu", &[]), "cpu is faster everywhere in this grid");
+        assert_eq!(crossover("cpu", "gpu", &[(16, 64)]), "cpu is faster in all but 1 of 16 cells");
+        let wins = [(64, 1024), (256, 16), (256, 256), (256, 1024)];
+        let text = "gpu wins at width 64 from batch 1024 on, at width 256 from batch 256 on";
+        assert_eq!(crossover("cpu", "gpu", &wins), text);
     }
 }

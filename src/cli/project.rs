@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::flags::{Overrides, RunFlags, Shared};
 use super::print::Printer;
+use crate::bench::Crossover;
 use crate::config::{Config, Loaded};
 use crate::data::{self, Dataset, Fold};
 use crate::device::{self, Chosen};
 use crate::error::{Error, Result};
 use crate::layers::{self, Keyed};
-use crate::plan::{Executor, Plan, grouped};
+use crate::plan::{DeviceInfo, Executor, Plan, grouped};
 use crate::train::setup;
 use crate::verify::Report;
 
@@ -22,7 +23,7 @@ pub(super) struct Project {
     pub plan: Arc<Plan>,
     /// Why `--device auto` chose it; empty if it was named.
     why_device: String,
-    /// Of the CPU path.
+    /// Of the CPU path, if that is taken.
     threads: usize,
 }
 
@@ -115,6 +116,11 @@ impl Project {
         ));
         printer.say(format!("model: {}", self.model()));
         printer.say(format!("device: {}{}", self.device.info().adapter, self.why_device));
+        let is_automatic = !self.why_device.is_empty();
+        let crossover = Crossover::estimate(plan, self.threads);
+        if let Some(advice) = advice(is_automatic, &self.device.info(), crossover, &self.sizes(), plan.batch_size) {
+            printer.note(advice);
+        }
         if !plan.is_resident {
             printer.say(format!("the data set is streamed to it in windows of {} rows", rows(plan.data_rows())));
         }
@@ -122,18 +128,22 @@ impl Project {
 
     /// Layer sizes, parameters and dispatches in words.
     pub fn model(&self) -> String {
-        let units = self.config().model.layers.iter().filter_map(|layer| layer.units);
-        let sizes: Vec<String> =
-            std::iter::once(self.data.feature_columns()).chain(units).map(|size| size.to_string()).collect();
         format!(
             "{}, {} parameters, {}",
-            sizes.join("-"),
+            self.sizes(),
             grouped(self.plan.parameter_count() as u64),
             match self.device.joins(&self.plan) {
                 true => "many steps a dispatch".to_owned(),
                 false => format!("{} dispatches a step", self.plan.train.len()),
             }
         )
+    }
+
+    /// Features and the units of each layer, as `bench --layers` takes them.
+    fn sizes(&self) -> String {
+        let units = self.config().model.layers.iter().filter_map(|layer| layer.units);
+        let sizes = std::iter::once(self.data.feature_columns()).chain(units);
+        sizes.map(|size| size.to_string()).collect::<Vec<_>>().join("-")
     }
 
     /// Puts the flag or the line of the run file onto a fault with a key.
@@ -145,6 +155,26 @@ impl Project {
     pub fn verify(&self) -> Result<Report> {
         self.device.verify(&self.plan, self.config(), &self.data)
     }
+}
+
+/// One line where `--device auto` took a hardware GPU and the CPU path is estimated to be faster for this network.
+fn advice(
+    is_automatic: bool,
+    device: &DeviceInfo,
+    crossover: Crossover,
+    sizes: &str,
+    batch_size: usize,
+) -> Option<String> {
+    let is_hardware = device.device == "gpu" && !device.software;
+    let millions = |flops: u64| format!("{:.1}", flops as f64 / 1e6);
+    (is_automatic && is_hardware && crossover.favours_cpu()).then(|| {
+        format!(
+            "for this network --device cpu may be faster: about {} MFLOP a step, and a GPU is estimated to pay from {} on; \
+             measure with `wgrad bench --layers {sizes} --batch-size {batch_size}`",
+            millions(crossover.flops),
+            millions(crossover.gpu_from)
+        )
+    })
 }
 
 /// A fault of the data that names a key of the run file is placed there.
@@ -163,4 +193,34 @@ fn as_typed(error: Error, typed: Option<&str>) -> Error {
     let Some(rest) = error.fault().place.as_ref().and_then(|place| place.strip_prefix(&absolute)) else { return error };
     let place = format!("{typed}{rest}");
     error.at(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(device: &'static str, software: bool) -> DeviceInfo {
+        DeviceInfo { device, adapter: "some".into(), driver: "some".into(), software }
+    }
+
+    #[test]
+    fn a_small_network_on_an_automatic_gpu_is_told_about_the_cpu_path() {
+        let small = Crossover { flops: 3_300_000, gpu_from: 4_000_000 };
+        let told = advice(true, &device("gpu", false), small, "4-128-64-3", 64).unwrap();
+        assert_eq!(
+            told,
+            "for this network --device cpu may be faster: about 3.3 MFLOP a step, and a GPU is estimated to pay from 4.0 on; \
+             measure with `wgrad bench --layers 4-128-64-3 --batch-size 64`"
+        );
+    }
+
+    #[test]
+    fn nothing_is_said_of_large_networks_named_devices_and_what_is_no_hardware_gpu() {
+        let small = Crossover { flops: 3, gpu_from: 4 };
+        let large = Crossover { flops: 4, gpu_from: 4 };
+        assert_eq!(advice(true, &device("gpu", false), large, "4-3", 1), None);
+        assert_eq!(advice(false, &device("gpu", false), small, "4-3", 1), None);
+        assert_eq!(advice(true, &device("gpu", true), small, "4-3", 1), None);
+        assert_eq!(advice(true, &device("cpu", false), small, "4-3", 1), None);
+    }
 }
