@@ -1,6 +1,7 @@
 //! Batch normalisation.
 
-use super::{Builder, Current, Layer, Wanted};
+use super::builder::{Builder, Current, Wanted};
+use super::resolve::Layer;
 use crate::config;
 use crate::model::activations::IDENTITY;
 use crate::model::initializers::Distribution;

@@ -1,6 +1,8 @@
 //! The dense layer: y = f(x·Wᵀ + b).
 
-use super::{Builder, Current, Keyed, Layer, Wanted};
+use super::Keyed;
+use super::builder::{Builder, Current, Wanted};
+use super::resolve::Layer;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::model::activations::{Activation, Activations, IDENTITY, Output, Saves};

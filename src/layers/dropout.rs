@@ -1,7 +1,8 @@
 //! Dropout of the data or behind batch norm, as an op of its own. Behind a dense layer it is in that layer's epilogue.
 //! It does nothing in evaluation.
 
-use super::{Builder, Current, Layer};
+use super::builder::{Builder, Current};
+use super::resolve::Layer;
 use crate::ops::dropout::Dropout;
 use crate::ops::edge::Drop;
 use crate::ops::{Edge, Input};
