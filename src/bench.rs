@@ -270,6 +270,7 @@ fn full_batch(size: usize, first: usize, step: usize) -> Batch {
         correction1: 1.0,
         correction2: 1.0,
         counter: step as u32,
+        group: 0,
     }
 }
 

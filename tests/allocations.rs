@@ -52,6 +52,7 @@ fn allocations(config: &Config, data: &Dataset, threads: usize, calls: usize) ->
             correction1: 1.0,
             correction2: 1.0,
             counter: first as u32,
+            group: 0,
         })
         .collect();
     for _ in 0..2 {

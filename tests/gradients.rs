@@ -71,6 +71,7 @@ impl Subject {
             correction1: 1.0,
             correction2: 1.0,
             counter: 3,
+            group: 0,
         };
         Subject { plan, executor, batch }
     }

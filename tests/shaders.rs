@@ -35,6 +35,7 @@ const BATCH: Batch = Batch {
     correction1: 1.0,
     correction2: 1.0,
     counter: 0,
+    group: 0,
 };
 
 /// The source of a kernel.

@@ -10,6 +10,7 @@ struct Params {
     x_scale: f32,
     x_shift: f32,
     drop: vec4<u32>,
+    group: u32,
 }
 var<immediate> p: Params;
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
@@ -51,7 +52,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let tile = group.y * groups.x + group.x;
+    let tile = p.group + group.y * groups.x + group.x;
     let across = (p.units + TILE_COLUMNS - 1u) / TILE_COLUMNS;
     if (tile < across * ((p.count + TILE_ROWS - 1u) / TILE_ROWS)) {
         part_multiply(tile / across, tile % across, lane, p.x_pitch);

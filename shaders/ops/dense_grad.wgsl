@@ -10,6 +10,7 @@ struct Params {
     z_pitch: u32,
     x_scale: f32,
     x_shift: f32,
+    group: u32,
     drop: vec4<u32>,
 }
 var<immediate> p: Params;
@@ -53,7 +54,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    var tile = group.y * groups.x + group.x;
+    var tile = p.group + group.y * groups.x + group.x;
     let across = (p.features + TILE_COLUMNS - 1u) / TILE_COLUMNS;
     if (HAS_BELOW) {
         let below = across * ((p.count + TILE_ROWS - 1u) / TILE_ROWS);

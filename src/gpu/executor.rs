@@ -146,6 +146,8 @@ pub struct Options {
     pub class: Option<Class>,
     /// Runs every op as a dispatch of its own, however small the network; for tests.
     pub single: bool,
+    /// Floating-point operations of one submit instead of what a watchdog lets pass; for tests.
+    pub submit_flops: Option<u64>,
     /// Changes the source of the joined kernel; for tests, which plant faults in it.
     pub spoil: Option<fn(&str) -> String>,
 }
@@ -325,27 +327,63 @@ impl GpuExecutor {
         Ok(prepared)
     }
 
-    fn record(&mut self, pass: &mut wgpu::ComputePass, phase: Phase, steps: Range<usize>, batch: &Batch) -> Result<()> {
-        let prepared = if phase == Phase::Train { &self.train } else { &self.evaluate };
+    fn record(&self, pass: &mut wgpu::ComputePass, phase: Phase, steps: Range<usize>, batch: &Batch) -> Result<()> {
+        let prepared = self.prepared(phase);
         for i in steps {
-            let op = &self.plan.steps(phase)[i].op;
-            let Prepared { kernel, bind_group } = &prepared[i];
-            let groups = op.workgroups(batch, kernel.layout.tile);
-            let (x, y) = submits::grid(groups)
-                .ok_or_else(|| Error::internal(format!("{} asks for {groups} workgroups", op.name())))?;
-            pass.set_pipeline(&kernel.pipeline);
-            pass.set_bind_group(0, bind_group, &[]);
-            pass.set_immediates(0, op.immediates(batch).bytes());
-            pass.dispatch_workgroups(x, y, 1);
-            self.counts.dispatches += 1;
+            let groups = self.plan.steps(phase)[i].op.workgroups(batch, prepared[i].kernel.layout.tile);
+            self.dispatch(pass, phase, i, batch, groups)?;
         }
         Ok(())
     }
 
+    /// `groups` workgroups of a step, from the batch's first one on.
+    fn dispatch(
+        &self,
+        pass: &mut wgpu::ComputePass,
+        phase: Phase,
+        step: usize,
+        batch: &Batch,
+        groups: u64,
+    ) -> Result<()> {
+        let op = &self.plan.steps(phase)[step].op;
+        let Prepared { kernel, bind_group } = &self.prepared(phase)[step];
+        let (x, y) = submits::grid(groups)
+            .ok_or_else(|| Error::internal(format!("{} asks for {groups} workgroups", op.name())))?;
+        pass.set_pipeline(&kernel.pipeline);
+        pass.set_bind_group(0, bind_group, &[]);
+        pass.set_immediates(0, op.immediates(batch).bytes());
+        pass.dispatch_workgroups(x, y, 1);
+        Ok(())
+    }
+
     fn submit_steps(&mut self, phase: Phase, steps: Range<usize>, batches: &[Batch]) -> Result<()> {
+        self.counts.dispatches += (steps.len() * batches.len()) as u64;
         self.submit(|executor, pass| {
             batches.iter().try_for_each(|batch| executor.record(pass, phase, steps.clone(), batch))
         })
+    }
+
+    /// A step that is too much for one submit, in as many as it takes.
+    fn submit_pieces(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()> {
+        let tile = self.prepared(phase)[step].kernel.layout.tile;
+        let pieces = submits::pieces(&self.plan.steps(phase)[step].op.runs(batch, tile), self.most_flops());
+        if pieces.len() < 2 {
+            return self.submit_steps(phase, step..step + 1, std::slice::from_ref(batch));
+        }
+        pieces.into_iter().try_for_each(|piece| {
+            let batch = Batch { group: piece.start as u32, ..*batch };
+            self.counts.dispatches += 1;
+            self.submit(|executor, pass| executor.dispatch(pass, phase, step, &batch, piece.end - piece.start))
+        })
+    }
+
+    fn prepared(&self, phase: Phase) -> &[Prepared] {
+        if phase == Phase::Train { &self.train } else { &self.evaluate }
+    }
+
+    /// Floating-point operations of one submit.
+    fn most_flops(&self) -> u64 {
+        self.options.submit_flops.unwrap_or(submits::SUBMIT_FLOPS)
     }
 
     fn submit(&mut self, record: impl FnOnce(&mut Self, &mut wgpu::ComputePass) -> Result<()>) -> Result<()> {
@@ -518,20 +556,23 @@ impl Executor for GpuExecutor {
         let Some(first) = batches.first() else { return Ok(()) };
         // No batch has more rows than the first.
         let flops: Vec<u64> = self.plan.steps(phase).iter().map(|step| step.op.flops(first)).collect();
-        match submits::cut(&flops) {
+        match submits::cut(&flops, self.most_flops()) {
             Cut::Batches(most) => {
                 batches.chunks(most).try_for_each(|batches| self.submit_steps(phase, 0..flops.len(), batches))
             }
             Cut::Steps(ranges) => batches.iter().try_for_each(|batch| {
                 let batch = std::slice::from_ref(batch);
-                ranges.iter().try_for_each(|range| self.submit_steps(phase, range.clone(), batch))
+                ranges.iter().try_for_each(|range| match range.len() {
+                    1 => self.submit_pieces(phase, range.start, &batch[0]),
+                    _ => self.submit_steps(phase, range.clone(), batch),
+                })
             }),
         }
     }
 
     fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()> {
         self.make_ready(phase)?;
-        self.submit_steps(phase, step..step + 1, std::slice::from_ref(batch))
+        self.submit_pieces(phase, step, batch)
     }
 
     fn joins(&self) -> bool {

@@ -6,7 +6,7 @@ use std::ops::Range;
 const MAX_GROUPS: u64 = 65_535;
 
 /// Work of one submit: about 50 ms on a slow GPU of 500 GFLOP/s, a second on a software adapter.
-const SUBMIT_FLOPS: u64 = 25_000_000_000;
+pub const SUBMIT_FLOPS: u64 = 25_000_000_000;
 
 /// Steps of one submit, so that recording runs ahead of the device and not far ahead.
 const SUBMIT_STEPS: usize = 2048;
@@ -35,19 +35,19 @@ pub enum Cut {
     Steps(Vec<Range<usize>>),
 }
 
-/// Cuts batches whose steps take so many floating-point operations each. A step is never cut: one that alone is beyond
-/// the limit is a submit of its own.
-pub fn cut(flops: &[u64]) -> Cut {
+/// Cuts batches whose steps take so many floating-point operations each into submits of at most `limit`. A step that
+/// alone is beyond it is a range of its own, for [`pieces`].
+pub fn cut(flops: &[u64], limit: u64) -> Cut {
     let all: u64 = flops.iter().sum();
-    if all <= SUBMIT_FLOPS {
-        let most = (SUBMIT_FLOPS / all.max(1)).min((SUBMIT_STEPS / flops.len().max(1)) as u64);
+    if all <= limit {
+        let most = (limit / all.max(1)).min((SUBMIT_STEPS / flops.len().max(1)) as u64);
         return Cut::Batches(most.max(1) as usize);
     }
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut sum = 0;
     for (step, &flops) in flops.iter().enumerate() {
         match ranges.last_mut() {
-            Some(range) if sum + flops <= SUBMIT_FLOPS => range.end = step + 1,
+            Some(range) if sum + flops <= limit => range.end = step + 1,
             _ => {
                 ranges.push(step..step + 1);
                 sum = 0;
@@ -56,6 +56,23 @@ pub fn cut(flops: &[u64]) -> Cut {
         sum += flops;
     }
     Cut::Steps(ranges)
+}
+
+/// Cuts a dispatch whose workgroups come in runs of equals (how many, with how many floating-point operations in all)
+/// into ranges of workgroups of at most `limit` operations, or of one workgroup.
+pub fn pieces(runs: &[(u64, u64)], limit: u64) -> Vec<Range<u64>> {
+    let mut pieces = Vec::new();
+    let mut first = 0;
+    for &(groups, flops) in runs {
+        let most = (u128::from(limit) * u128::from(groups) / u128::from(flops.max(1))).clamp(1, u64::MAX.into()) as u64;
+        let end = first + groups;
+        while first < end {
+            let next = end.min(first.saturating_add(most));
+            pieces.push(first..next);
+            first = next;
+        }
+    }
+    pieces
 }
 
 #[cfg(test)]
@@ -78,10 +95,18 @@ mod tests {
 
     #[test]
     fn small_batches_share_a_submit_and_large_ones_take_several() {
-        assert_eq!(cut(&[1000, 2000]), Cut::Batches(1024));
-        assert_eq!(cut(&[4_000_000_000, 6_000_000_000]), Cut::Batches(2));
-        assert_eq!(cut(&[]), Cut::Batches(2048));
+        assert_eq!(cut(&[1000, 2000], SUBMIT_FLOPS), Cut::Batches(1024));
+        assert_eq!(cut(&[4_000_000_000, 6_000_000_000], SUBMIT_FLOPS), Cut::Batches(2));
+        assert_eq!(cut(&[], SUBMIT_FLOPS), Cut::Batches(2048));
         let large = [20_000_000_000, 4_000_000_000, 4_000_000_000, 90_000_000_000, 1, 2];
-        assert_eq!(cut(&large), Cut::Steps(vec![0..2, 2..3, 3..4, 4..6]));
+        assert_eq!(cut(&large, SUBMIT_FLOPS), Cut::Steps(vec![0..2, 2..3, 3..4, 4..6]));
+    }
+    #[test]
+    fn the_pieces_of_a_dispatch_cover_it_and_none_is_beyond_the_limit() {
+        assert_eq!(pieces(&[(10, 100)], 1000), vec![0..10]);
+        assert_eq!(pieces(&[(10, 100)], 35), vec![0..3, 3..6, 6..9, 9..10]);
+        // Few workgroups with much to do each, behind many with little.
+        assert_eq!(pieces(&[(8, 80), (2, 80)], 40), vec![0..4, 4..8, 8..9, 9..10]);
+        assert_eq!(pieces(&[(3, 300)], 1), vec![0..1, 1..2, 2..3]);
     }
 }

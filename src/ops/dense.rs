@@ -44,6 +44,8 @@ struct Params {
     x_scale: f32,
     x_shift: f32,
     drop: [u32; 4],
+    group: u32,
+    padding: [u32; 3],
 }
 
 impl Dense {
@@ -124,6 +126,8 @@ impl Op for Dense {
             x_scale,
             x_shift,
             drop: drop_words(self.drop),
+            group: batch.group,
+            padding: [0; 3],
         })
     }
 
@@ -133,6 +137,10 @@ impl Op for Dense {
 
     fn flops(&self, batch: &Batch) -> u64 {
         2 * u64::from(batch.count) * self.input.features() as u64 * self.units as u64
+    }
+
+    fn runs(&self, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        vec![(self.workgroups(batch, tile), self.flops(batch))]
     }
 
     fn written(&self, _: TensorId, batch: &Batch) -> Region {

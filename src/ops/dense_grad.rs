@@ -52,7 +52,8 @@ struct Params {
     z_pitch: u32,
     x_scale: f32,
     x_shift: f32,
-    padding: [u32; 3],
+    group: u32,
+    padding: [u32; 2],
     drop: [u32; 4],
 }
 
@@ -78,6 +79,13 @@ impl DenseGrad {
                 below.edge.chain(block, &saved[first * features..], features, first, batch);
             });
         }
+    }
+}
+
+impl DenseGrad {
+    /// Of one of the two products.
+    fn product_flops(&self, batch: &Batch) -> u64 {
+        2 * u64::from(batch.count) * self.input.features() as u64 * self.units as u64
     }
 }
 
@@ -132,20 +140,24 @@ impl Op for DenseGrad {
             z_pitch: pitch4(self.units),
             x_scale,
             x_shift,
-            padding: [0; 3],
+            group: batch.group,
+            padding: [0; 2],
             drop: drop_words(self.below.as_ref().and_then(|below| below.edge.drop)),
         })
     }
 
     fn workgroups(&self, batch: &Batch, tile: Tile) -> u64 {
-        let features = self.input.features();
-        let below = if self.below.is_some() { tiles(batch.count as usize, features, tile) } else { 0 };
-        below + tiles(self.units, features, tile)
+        self.runs(batch, tile).iter().map(|(groups, _)| groups).sum()
     }
 
     fn flops(&self, batch: &Batch) -> u64 {
-        let product = 2 * u64::from(batch.count) * self.input.features() as u64 * self.units as u64;
-        product * (1 + u64::from(self.below.is_some()))
+        self.product_flops(batch) * (1 + u64::from(self.below.is_some()))
+    }
+
+    fn runs(&self, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        let (features, flops) = (self.input.features(), self.product_flops(batch));
+        let below = self.below.as_ref().map(|_| (tiles(batch.count as usize, features, tile), flops));
+        below.into_iter().chain([(tiles(self.units, features, tile), flops)]).collect()
     }
 
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region {

@@ -92,6 +92,8 @@ pub struct Batch {
     pub correction2: f32,
     /// Counts training steps; the time of the random functions.
     pub counter: u32,
+    /// Number of the dispatch's first workgroup; 0 but where a dispatch is cut.
+    pub group: u32,
 }
 
 /// Small numbers for one dispatch, laid out as the shader's `Params`.
@@ -159,6 +161,12 @@ pub trait Op: std::fmt::Debug + Send + Sync {
 
     /// Floating-point operations for this batch, a multiply-add as two.
     fn flops(&self, batch: &Batch) -> u64;
+
+    /// Its workgroups in runs of equals, how many and with how many floating-point operations in all, where its kernel
+    /// can begin at any of them ([`Batch::group`]); empty where it cannot.
+    fn runs(&self, _batch: &Batch, _tile: Tile) -> Vec<(u64, u64)> {
+        Vec::new()
+    }
 
     /// The rows of a written tensor that this batch must have produced.
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region;

@@ -148,6 +148,7 @@ fn batch(executor: &dyn Executor, config: &Config, data: &Dataset) -> Batch {
         correction1: 1.0,
         correction2: 1.0,
         counter: 0,
+        group: 0,
     }
 }
 

@@ -183,6 +183,7 @@ impl<'a> Bench<'a> {
                 correction1: 1.0,
                 correction2: 1.0,
                 counter: 0,
+                group: 0,
             }
         };
         let batches: Vec<Batch> = (0..self.rows.len()).step_by(size).map(batch).collect();

@@ -21,6 +21,7 @@ pub fn batch(data: &Dataset, weights: &RowWeights, order: &[u32], rows: Range<us
         correction1: 1.0,
         correction2: 1.0,
         counter: 0,
+        group: 0,
     }
 }
 

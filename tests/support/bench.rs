@@ -99,6 +99,7 @@ pub fn batch(count: usize) -> Batch {
         correction1: 1.25,
         correction2: 1.125,
         counter: 5,
+        group: 0,
     }
 }
 

@@ -15,6 +15,7 @@ mod subject;
 mod blocks;
 mod counts;
 mod culprit;
+mod cuts;
 mod digits;
 mod diverging;
 mod finished;
@@ -96,6 +97,6 @@ fn main() {
         soak::EACH,
     ]
     .concat();
-    let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU, soak::GPU, joined::GPU].concat();
+    let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU, soak::GPU, joined::GPU, cuts::GPU].concat();
     subject::main(&each, &gpu, digits::PLAIN)
 }
