@@ -32,13 +32,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let staged = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    stage(&staged, bytes).and_then(|()| fs::rename(&staged, &target)).map_err(|error| {
+    write_flushed(&staged, bytes).and_then(|()| fs::rename(&staged, &target)).map_err(|error| {
         let _ = fs::remove_file(&staged);
         refuse(error)
     })
 }
 
-fn stage(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes a new file and waits until it is on the disk.
+pub(crate) fn write_flushed(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()

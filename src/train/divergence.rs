@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::state::{self, all_finite};
+use super::state::all_finite;
 use super::{Epoch, Set, State, Trainer, setup};
 use crate::error::{Error, Result};
 use crate::ops::{Access, Batch, Region, TensorId};
@@ -116,7 +116,7 @@ impl Trainer<'_> {
             open: Default::default(),
             start_loss: None,
             weights: plan.model_tensors().into_iter().map(|id| of(id).unwrap_or_else(|| zeros(id))).collect(),
-            slots: state::slots(plan).into_iter().map(zeros).collect(),
+            slots: setup::slots(plan).into_iter().map(zeros).collect(),
             best: None,
             stopping: (None, 0),
             plateau: Default::default(),
@@ -157,7 +157,7 @@ impl Trainer<'_> {
     /// What stays from step to step: weights, running statistics, slots.
     fn kept(&mut self) -> Result<Vec<(TensorId, Vec<f32>)>> {
         let plan = self.executor.plan();
-        let ids: Vec<TensorId> = plan.model_tensors().into_iter().chain(state::slots(plan)).collect();
+        let ids: Vec<TensorId> = plan.model_tensors().into_iter().chain(setup::slots(plan)).collect();
         let values = self.read_all(&ids)?;
         Ok(ids.into_iter().zip(values).collect())
     }

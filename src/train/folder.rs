@@ -2,13 +2,14 @@
 //! appears whole, and all of them or none: written under other names, flushed, renamed.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::Epoch;
 use crate::error::{Error, Result};
+use crate::file::write_flushed;
 
 /// A run's folder, made when the first file is written; one that got its name by itself is made at once, so that no
 /// other run takes it, and goes again if nothing is ever written.
@@ -200,12 +201,6 @@ fn probe(path: &Path) -> std::io::Result<()> {
     let result = File::create(&file).and_then(|_| fs::remove_file(&file));
     remove(&made);
     result
-}
-
-fn write_flushed(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 /// A rename must survive a crash too; on Windows a folder cannot be opened for that.

@@ -171,14 +171,17 @@ pub fn start_weights(plan: &Plan, config: &Config) -> Result<Vec<(TensorId, Vec<
     Ok(start)
 }
 
+/// The optimizer's slots of a plan.
+pub fn slots(plan: &Plan) -> Vec<TensorId> {
+    plan.ids().filter(|&id| matches!(plan.tensor(id).role, Role::Slot(_))).collect()
+}
+
 /// Puts weights on the device and sets the optimizer's slots to zero.
 pub fn write_weights(executor: &mut dyn Executor, weights: &[(TensorId, Vec<f32>)]) -> Result<()> {
     for (id, values) in weights {
         executor.write(*id, 0, Values::F32(values))?;
     }
-    let plan = executor.plan();
-    let slots: Vec<TensorId> = plan.ids().filter(|&id| matches!(plan.tensor(id).role, Role::Slot(_))).collect();
-    for slot in slots {
+    for slot in slots(executor.plan()) {
         let zeros = vec![0.0; executor.plan().tensor(slot).elements()];
         executor.write(slot, 0, Values::F32(&zeros))?;
     }

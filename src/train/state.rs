@@ -4,7 +4,7 @@ use super::{Epoch, Open, Trainer, setup};
 use crate::error::{Error, Result};
 use crate::model::schedules::Plateau;
 use crate::ops::TensorId;
-use crate::plan::{Plan, Role, Values};
+use crate::plan::Values;
 
 /// A training between two steps. Row orders and dropout follow from the seed, the epoch and the step, so these stand
 /// for the state of every random generator.
@@ -32,11 +32,6 @@ pub struct State {
     pub seconds: f64,
 }
 
-/// The optimizer's slots of a plan.
-pub fn slots(plan: &Plan) -> Vec<TensorId> {
-    plan.ids().filter(|&id| matches!(plan.tensor(id).role, Role::Slot(_))).collect()
-}
-
 /// Looks at bits: a comparison of floats might be compiled away where NaN is assumed not to occur.
 pub(super) fn all_finite(tensors: &[Vec<f32>]) -> bool {
     const EXPONENT: u32 = 0x7f80_0000;
@@ -51,7 +46,7 @@ impl Trainer<'_> {
     /// fails.
     pub fn state(&mut self) -> Result<&State> {
         let weights = self.model_weights()?;
-        let slots = self.read_all(&slots(self.executor.plan()))?;
+        let slots = self.read_all(&setup::slots(self.executor.plan()))?;
         for (what, tensors) in [("a weight", &weights), ("the optimizer's state", &slots)] {
             if !all_finite(tensors) {
                 return Err(self.diverged(&format!("{what} after step {}", self.step)));
@@ -92,7 +87,7 @@ impl Trainer<'_> {
     pub(super) fn restore(&mut self, state: State) -> Result<()> {
         let plan = self.executor.plan();
         let steps = (self.data.split.train.len()).div_ceil(plan.batch_size);
-        let places = [(plan.model_tensors(), &state.weights), (slots(plan), &state.slots)];
+        let places = [(plan.model_tensors(), &state.weights), (setup::slots(plan), &state.slots)];
         let fits = |(ids, values): &(Vec<TensorId>, &Vec<Vec<f32>>)| {
             ids.len() == values.len()
                 && ids.iter().zip(values.iter()).all(|(&id, values)| plan.tensor(id).elements() == values.len())

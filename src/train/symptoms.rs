@@ -70,7 +70,7 @@ impl Trainer<'_> {
         Ok(found)
     }
 
-    fn norm(&mut self, tensor: TensorId) -> Result<f64> {
+    pub(super) fn norm(&mut self, tensor: TensorId) -> Result<f64> {
         let rows = self.executor.plan().tensor(tensor).rows;
         let values = self.executor.read(tensor, 0..rows)?;
         Ok(values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt())
