@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::config::{Config, Layer};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::layers;
 use crate::model::random::{self, Stream};
 use crate::ops::Batch;
 use crate::plan::{Executor, Phase, Plan};
 use crate::train::setup::{self, RowWeights};
-use crate::{layers, plan};
 
 /// A network and batch to time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -257,16 +257,6 @@ pub const GRID: (&[usize], &[usize]) = (&[16, 64, 256, 1024], &[16, 64, 256, 102
 /// A network of the grid: 64 features, two hidden layers of `width`, 10 classes.
 pub fn grid_subject(width: usize, batch_size: usize, seed: u64) -> Subject {
     Subject { layers: vec![64, width, width, 10], batch_size, seed }
-}
-
-/// How much a plan computes and moves, for people: parameters, dispatches, bytes.
-pub fn summary(plan: &Plan) -> String {
-    format!(
-        "{} parameters, {} dispatches a step, {} on the device",
-        plan::grouped(plan.parameter_count() as u64),
-        plan.train.len(),
-        plan::bytes(plan.device_bytes())
-    )
 }
 
 #[cfg(test)]
