@@ -13,7 +13,7 @@ use serde_json::json;
 
 pub use predictions::Predictions;
 
-use crate::config::{self, ClassWeights, Config, Task};
+use crate::config::{self, ClassWeights, Config};
 use crate::data::{Dataset, Preprocessing, Targets};
 use crate::error::{Error, Result, suggestion};
 use crate::layers::{self, DataShape, Limits};
@@ -185,11 +185,7 @@ impl TrainedModel {
 
     /// How many outputs the network has.
     pub fn outputs(&self) -> usize {
-        match self.preprocessing.task {
-            Task::Regression => self.preprocessing.targets.len(),
-            Task::Binary => 1,
-            Task::Classification => self.preprocessing.classes.len(),
-        }
+        self.preprocessing.outputs()
     }
 
     /// What turns the last layer's sums into answers: its own activation, then what is inside the loss.
@@ -247,9 +243,12 @@ impl TrainedModel {
         let plan = layers::compile_with(&self.config, shape, Limits::of_binding(max_binding), &self.activations)
             .map_err(|(_, error)| error)?;
         if !plan.is_resident {
-            return Err(Error::device(format!("{} rows at a time are more than this device has bindings for", data.rows))
-                .at(&data.source)
-                .remedy("give it in parts, or use the CPU"));
+            return Err(Error::device(format!(
+                "{} rows at a time are more than this device has bindings for",
+                data.rows
+            ))
+            .at(&data.source)
+            .remedy("give it in parts, or use the CPU"));
         }
         Ok(plan)
     }
