@@ -199,6 +199,8 @@ pub(super) fn found(value: &Value) -> String {
         Value::String(text) if text.chars().count() > 40 => "a long text".into(),
         Value::String(text) => format!("the text {text:?}"),
         Value::Datetime(date) => format!("the date {date}"),
+        // With a power of ten where there would be many zeros.
+        Value::Float(x) if x.is_finite() => format!("{x:?}"),
         other => other.to_string(),
     }
 }
