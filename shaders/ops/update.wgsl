@@ -45,5 +45,6 @@ fn main(
     let whole = penalized(g[i], w[i], is_matrix);
     // Padding stays zero, even if the factor is NaN.
     let gradient = select(whole * shrink(), whole, whole == vec4(0.0));
-    w[i] = optimize(i, w[i], clipped(gradient), is_matrix);
+    let kept = clipped(gradient);
+    w[i] = optimize(i, w[i], kept, is_matrix);
 }
