@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::config::{Config, Layer};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::layers;
 use crate::model::random::{self, Stream};
 use crate::ops::Batch;
 use crate::plan::{Executor, Phase, Plan};
 use crate::train::setup::{self, RowWeights};
-use crate::{layers, plan};
 
 /// A network and batch to time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -322,16 +322,6 @@ impl Crossover {
     pub fn favours_cpu(&self) -> bool {
         self.flops < self.gpu_from
     }
-}
-
-/// How much a plan computes and moves, for people: parameters, dispatches, bytes.
-pub fn summary(plan: &Plan) -> String {
-    format!(
-        "{} parameters, {} dispatches a step, {} on the device",
-        plan::grouped(plan.parameter_count() as u64),
-        plan.train.len(),
-        plan::bytes(plan.device_bytes())
-    )
 }
 
 #[cfg(test)]

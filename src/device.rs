@@ -125,7 +125,7 @@ impl Chosen {
     pub fn limits(&self, shape: &DataShape) -> Limits {
         let limits = Limits::of_binding(self.max_binding());
         let resident = match self {
-            Chosen::Gpu(device) if !device.info().software && device.has_room(2 * shape.bytes()) => u64::MAX,
+            Chosen::Gpu(device) if !device.info().shares_memory && device.has_room(2 * shape.bytes()) => u64::MAX,
             _ => SHARED_MEMORY,
         };
         Limits { resident, ..limits }

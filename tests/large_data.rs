@@ -5,13 +5,18 @@ mod archive;
 
 use std::fs;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use archive::Archive;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use wgrad::config::{Column, Data, Missing, Target, Task};
+use wgrad::config::{Column, Config, Data, Missing, Target, Task};
+use wgrad::cpu::CpuExecutor;
 use wgrad::data::{self, Dataset, Features};
+use wgrad::train::{Trainer, setup};
+use wgrad::{layers, report};
 
 /// A folder that goes when the test ends.
 struct Folder(PathBuf);
@@ -176,6 +181,51 @@ fn numbers_that_no_network_takes_are_refused_with_their_place() {
     assert_eq!(same(&options(&path)).feature_columns(), 1, "an array keeps its shape");
 }
 
+#[test]
+fn integers_that_become_one_are_told_about() {
+    let folder = Folder::new("integers");
+    let path = folder.path("i.npz");
+    let write = |path: &Path, x: i64, y: i64| {
+        let mut archive = Archive::create(path, false).unwrap();
+        let row = |row: i64, from: i64, to: &mut dyn std::io::Write| to.write_all(&(from + row % 2).to_le_bytes());
+        archive.add("x", "<i8", "(50, 1)", |to| (0..50).try_for_each(|i| row(i, x, to))).unwrap();
+        archive.add("y", "<i8", "(50,)", |to| (0..50).try_for_each(|i| row(i, y, to))).unwrap();
+        archive.finish().unwrap();
+    };
+    let rounded = |name: &str| format!("column \"{name}\": integers beyond 2^53 are rounded");
+    let regression = Data { task: Some(Task::Regression), ..options(&path) };
+    let notes = |x: i64, y: i64| {
+        write(&path, x, y);
+        let notes = same(&regression).notes;
+        ["x_0", "y"].map(|name| notes.iter().any(|note| note.starts_with(&rounded(name))))
+    };
+    assert_eq!(notes(7, -(1 << 53) - 1), [false, true]);
+    assert_eq!(notes(1 << 60, 5), [true, false]);
+}
+
+/// The importance of every column and the values beside a mistake, after one epoch on the CPU.
+fn evidence(data: &Dataset) -> report::Evidence {
+    let mut config = Config::default();
+    config.train.epochs = 1;
+    let plan = Arc::new(layers::compile(&config, setup::shape(data), u64::MAX).map_err(|(_, error)| error).unwrap());
+    let executor = Box::new(CpuExecutor::<f32>::new(plan, 1).unwrap());
+    let mut trainer = Trainer::new(&config, data, executor).map_err(|(_, error)| error).unwrap();
+    trainer.fit(&mut |_| ControlFlow::Continue(())).unwrap();
+    report::gather(trainer, &config, data)
+}
+
+#[test]
+fn a_report_on_rows_in_a_file_shows_what_one_on_rows_in_memory_shows() {
+    let folder = Folder::new("report");
+    let path = folder.path("t.npz");
+    table(&path, "<f4", false, true);
+    let [memory, stored] = [u64::MAX, 0].map(|from| evidence(&data::load_beyond(&options(&path), 7, from).unwrap()));
+    assert_eq!(stored.importance.as_ref().unwrap().as_ref().unwrap().columns.len(), 5);
+    let Ok(report::Answers::Classes { mistakes, .. }) = &stored.answers else { panic!("{:?}", stored.answers) };
+    assert!(mistakes[0].columns.len() == 4 && mistakes[0].columns.iter().all(|(_, value)| !value.is_empty()));
+    assert_eq!((stored.importance, stored.answers), (memory.importance, memory.answers));
+}
+
 fn idx(magic: u32, sizes: &[u32], body: &[u8]) -> Vec<u8> {
     let words = [magic].into_iter().chain(sizes.iter().copied());
     words.flat_map(u32::to_be_bytes).chain(body.iter().copied()).collect()
@@ -208,6 +258,8 @@ fn images_in_files_are_what_they_are_in_memory() {
     assert_eq!((both.rows, both.split.test.len()), (600, 100));
     fs::write(folder.path("t10k-images-idx3-ubyte.gz"), gzip(&test_images[..50])).unwrap();
     assert!(same_error(&options(&folder.0)).contains("holds 34 bytes of images, its header promises 1200"));
+    fs::remove_file(folder.path("t10k-images-idx3-ubyte.gz")).unwrap();
+    assert!(same_error(&options(&folder.0)).contains("there are labels without images; put t10k-images"));
     let path = folder.path("i.npz");
     let mut archive = Archive::create(&path, true).unwrap();
     archive.add("x", "|u1", "(500, 3, 4)", |to| to.write_all(&pixels)).unwrap();

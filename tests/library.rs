@@ -27,7 +27,7 @@ use wgrad::device::Chosen;
 use wgrad::model::activations::{Activation, Activations};
 use wgrad::train::setup;
 use wgrad::verify::Report;
-use wgrad::{Dataset, Device, End, Error, Sequential, Set, Source, TrainedModel, layers};
+use wgrad::{Dataset, Device, End, Error, Sequential, Set, Source, TrainedModel, export, layers};
 
 use custom_activation::SOFTSIGN;
 
@@ -46,6 +46,7 @@ const PLAIN: &[(&str, Plain)] = &[
     ("evaluating_the_test_rows_again_gives_the_same", evaluated_again),
     ("a_callback_ends_training_where_it_says", callback_ends),
     ("classes_of_words_and_several_targets_come_back_as_they_went_in", answers_in_their_own_terms),
+    ("exporting_columns_and_targets_beyond_32_bit_floats_warns", export_beyond_floats),
     ("mistakes_are_typed_errors_with_their_place", mistakes),
     ("a_model_with_an_own_activation_is_refused_without_it", refused_without_it),
     ("an_own_activation_that_cannot_be_is_refused", bad_activations),
@@ -245,6 +246,31 @@ fn answers_in_their_own_terms() -> Result<(), Failed> {
     ensure(answers.columns == ["prediction_y_0", "prediction_y_1"], || format!("{:?}", answers.columns))?;
     let furthest = answers.values.iter().zip(&both).map(|(a, b)| (a - f64::from(*b)).abs()).fold(0.0, f64::max);
     ensure(furthest < 40.0, || format!("an answer is {furthest} off"))
+}
+
+fn export_beyond_floats() -> Result<(), Failed> {
+    let folder = Place::new("beyond");
+    std::fs::create_dir_all(&folder.0)?;
+    let path = folder.0.join("far.csv");
+    let warned = |unit: f64| -> Result<Vec<String>, Failed> {
+        let lines = (0..40).map(|i| format!("{:e},{i},{:e}\n", f64::from(i) * unit, f64::from(i % 7) / unit));
+        std::fs::write(&path, format!("a,b,y\n{}", lines.collect::<String>()))?;
+        let data = Source::file(&path).load()?;
+        let fitted = Sequential::new().dense(3, "relu").epochs(1).device(Device::cpu()).fit(&data)?;
+        Ok(export::to_onnx(fitted.model())?.warnings)
+    };
+    let fine = warned(10.0)?;
+    ensure(fine.is_empty(), || format!("{fine:?}"))?;
+    for unit in [1e60, 1e-60] {
+        let warnings = warned(unit)?;
+        let names = ["the column \"a\" lies at ", "the target \"y\" lies at "];
+        let is_told =
+            warnings.len() == 2 && warnings.iter().zip(names).all(|(warning, name)| warning.starts_with(name));
+        ensure(is_told && warnings.iter().all(|warning| warning.contains("beyond the 32-bit floats")), || {
+            format!("{warnings:?}")
+        })?;
+    }
+    Ok(())
 }
 
 fn mistakes() -> Result<(), Failed> {

@@ -176,6 +176,30 @@ fn fits_its_op(shader: &Shader, op: &dyn Op) -> Result<(), Failed> {
     })
 }
 
+/// WebGPU's default, which the smallest devices have.
+const MAX_WORKGROUP_MEMORY: u32 = 16_384;
+
+fn workgroup_memory(module: &naga::Module) -> u32 {
+    let variables = module.global_variables.iter().map(|(_, variable)| variable);
+    let shared = variables.filter(|variable| variable.space == naga::AddressSpace::WorkGroup);
+    shared.map(|variable| module.types[variable.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum()
+}
+
+fn fits_into_workgroup_memory(shader: &Shader) -> Result<(), Failed> {
+    let bytes = workgroup_memory(&shader.module()?.0);
+    ensure(bytes <= MAX_WORKGROUP_MEMORY, || format!("{}: {bytes} bytes of workgroup memory", shader.name))
+}
+
+fn a_larger_tile_does_not_fit() -> Result<(), Failed> {
+    let line = "array<vec4<f32>, TILE_ROWS / 4u>";
+    let mut widest = shaders().into_iter().filter(|shader| shader.source.contains(line));
+    let shader = widest.next().ok_or("no shader has the widest tile")?;
+    fits_into_workgroup_memory(&shader)?;
+    let source = shader.source.replace(line, "array<vec4<f32>, TILE_ROWS / 4u + 1u>");
+    let found = fits_into_workgroup_memory(&Shader { source, ..shader });
+    ensure(found.is_err(), || "16,640 bytes were accepted".to_owned())
+}
+
 fn begins_with_its_formula(shader: &Shader, op: &dyn Op) -> Result<(), Failed> {
     for source in op.sources(Class::Software).into_iter().filter(|source| source.contains("@compute")) {
         let first = source.lines().next().unwrap_or_default().to_owned();
@@ -313,6 +337,7 @@ fn main() {
     let mut trials = vec![
         on_each("every_shader_parses_and_validates", parses_and_validates),
         Trial::test("every_shader_fits_the_arguments_and_immediates_of_its_op", || every_op(fits_its_op)),
+        on_each("no_shader_takes_more_workgroup_memory_than_every_device_has", fits_into_workgroup_memory),
         Trial::test("every_kernel_begins_with_its_formula", || every_op(begins_with_its_formula)),
         on_each("every_shader_can_be_written_as_msl", msl_takes_it),
         on_each("every_shader_can_be_written_as_hlsl", hlsl_takes_it),
@@ -321,6 +346,7 @@ fn main() {
     let name = "no_dispatch_is_beyond_65535_workgroups_a_dimension";
     trials.push(Trial::test(name, no_dispatch_is_beyond_65535_workgroups_a_dimension));
     trials.push(Trial::test("wide_layers_have_larger_tiles_on_a_gpu", wide_layers_have_larger_tiles_on_a_gpu));
+    trials.push(Trial::test("a_tile_larger_than_the_workgroup_memory_is_noticed", a_larger_tile_does_not_fit));
     let missing = (Command::new("spirv-val").arg("--version").output().err())
         .map(|error| format!("spirv-val does not run ({error}); install spirv-tools"));
     trials

@@ -1,6 +1,7 @@
 // f(z) = max(z, 0); f'(0) = 0.
 fn activate(z: vec4<f32>) -> vec4<f32> {
-    return max(z, vec4(0.0));
+    // No max: it may swallow NaN.
+    return select(z, vec4(0.0), z < vec4(0.0));
 }
 
 // f' from the saved f(z).

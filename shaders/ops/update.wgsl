@@ -22,6 +22,15 @@ fn constant(i: u32) -> f32 {
     return p.constants[i / 4u][i % 4u];
 }
 
+// Infinity is clipped, as by torch.nn.utils.clip_grad_value_; NaN is to be seen, and clamp may swallow it: hence the bits.
+fn clipped(gradient: vec4<f32>) -> vec4<f32> {
+    if (p.clip_value == 0.0) {
+        return gradient;
+    }
+    let is_nan = (bitcast<vec4<u32>>(gradient) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
+    return select(clamp(gradient, vec4(-p.clip_value), vec4(p.clip_value)), gradient, is_nan);
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -36,8 +45,6 @@ fn main(
     let whole = penalized(g[i], w[i], is_matrix);
     // Padding stays zero, even if the factor is NaN.
     let gradient = select(whole * shrink(), whole, whole == vec4(0.0));
-    let clipped = clamp(gradient, vec4(-p.clip_value), vec4(p.clip_value));
-    // What is not finite is to be seen, not clipped away.
-    let kept = select(gradient, clipped, is_finite(gradient));
+    let kept = clipped(gradient);
     w[i] = optimize(i, w[i], kept, is_matrix);
 }

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     fn device(device: &'static str, software: bool) -> DeviceInfo {
-        DeviceInfo { device, adapter: "some".into(), driver: "some".into(), software }
+        DeviceInfo { device, adapter: "some".into(), driver: "some".into(), software, shares_memory: software }
     }
 
     #[test]

@@ -185,6 +185,9 @@ fn mismatch(value: &Value, kind: &Kind, key: &Key) -> Complaint {
         let sum = format!("{:.9}", a + b + c);
         problem += &format!(", whose sum is {}", sum.trim_end_matches('0').trim_end_matches('.'));
     }
+    if matches!((kind, number(value)), (Kind::Number(_, test), Some(x)) if x.is_finite() && test(x)) {
+        problem += ", which 32-bit floats do not hold: they are 0 or go from 1.2e-38 to 3.4e38";
+    }
     Complaint { key: key.clone(), problem, remedy: remedy(value, kind, key) }
 }
 
@@ -196,6 +199,8 @@ pub(super) fn found(value: &Value) -> String {
         Value::String(text) if text.chars().count() > 40 => "a long text".into(),
         Value::String(text) => format!("the text {text:?}"),
         Value::Datetime(date) => format!("the date {date}"),
+        // With a power of ten where there would be many zeros.
+        Value::Float(x) if x.is_finite() => format!("{x:?}"),
         other => other.to_string(),
     }
 }

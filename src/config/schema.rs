@@ -18,7 +18,7 @@ pub(super) enum Kind {
     Count(i64),
     /// Units of a layer: 1 to [`MAX_UNITS`].
     Units,
-    /// A finite number that also passes the test, in words and as code.
+    /// A finite number that 32-bit floats hold, and that also passes the test, in words and as code.
     Number(&'static str, fn(f64) -> bool),
     Column,
     Columns,
@@ -142,6 +142,11 @@ pub(super) fn number(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
 }
 
+/// Whether 32-bit floats, which devices compute with, hold a number with all their digits.
+fn is_in_f32(x: f64) -> bool {
+    x == 0.0 || (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&x.abs())
+}
+
 impl Kind {
     /// Whether a value is accepted that is to be judged as a whole; tables and lists with parts of their own are not.
     pub fn fits(&self, value: &Value) -> bool {
@@ -154,7 +159,7 @@ impl Kind {
             Kind::OneOf(names) => value.as_str().is_some_and(|name| names.contains(&name)),
             Kind::Count(least) => value.as_integer().is_some_and(|count| count >= *least),
             Kind::Units => value.as_integer().is_some_and(|units| (1..=MAX_UNITS).contains(&units)),
-            Kind::Number(_, test) => number(value).is_some_and(|x| x.is_finite() && test(x)),
+            Kind::Number(_, test) => number(value).is_some_and(|x| test(x) && is_in_f32(x)),
             Kind::Column | Kind::Target => value.is_str() || value.as_integer().is_some_and(|index| index >= 0),
             Kind::Split => value.as_array().is_some_and(|shares| is_split(shares)),
             Kind::ClassWeights => value.as_str() == Some("balanced"),

@@ -80,7 +80,7 @@ pub fn processor() -> DeviceInfo {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     let adapter = model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned());
-    DeviceInfo { device: "cpu", adapter, driver: "ndarray".into(), software: false }
+    DeviceInfo { device: "cpu", adapter, driver: "ndarray".into(), software: false, shares_memory: true }
 }
 
 impl<T: Twin> Executor for CpuExecutor<T> {

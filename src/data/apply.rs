@@ -1,5 +1,7 @@
 //! The same encoding for further data, as `predict` and `eval` need it. Knows no format.
 
+use std::collections::HashMap;
+
 use ndarray::ArrayView2;
 
 use super::images::Images;
@@ -7,7 +9,7 @@ use super::memory::{Arrays, Targets};
 use super::preprocessing::{self, Coding, ColumnCoding, ImageCoding, Inputs, Preprocessing};
 use super::source::{self, Content};
 use super::table::{Column, Tabular, Values};
-use super::{Dataset, Features, Split, idx, select, target};
+use super::{Dataset, Features, Split, idx, prepare, select, target};
 use crate::config::{Missing, Task};
 use crate::error::{Error, Result};
 
@@ -72,9 +74,7 @@ impl Preprocessing {
     /// # Errors
     /// [`Error::Data`] if there are more rows than a row number can count.
     pub fn dataset(&self, encoded: Encoded, name: &str) -> Result<Dataset> {
-        let rows = u32::try_from(encoded.rows).map_err(|_| {
-            Error::data(format!("{} rows are too many", encoded.rows)).at(name).remedy("split the file")
-        })?;
+        let rows = u32::try_from(encoded.rows).map_err(|_| prepare::too_many_rows(encoded.rows, name))?;
         Ok(Dataset {
             name: name.into(),
             rows: encoded.rows,
@@ -94,11 +94,12 @@ impl Preprocessing {
 
     fn apply_table(&self, table: &dyn Tabular, codings: &[ColumnCoding], need_targets: bool) -> Result<Encoded> {
         let mut warnings = table.notes();
-        check_columns(table, codings)?;
+        let named = Named::new(table);
+        named.check_columns(codings)?;
         let mut indices = Vec::with_capacity(codings.len());
         let mut columns = Vec::with_capacity(codings.len());
         for coding in codings {
-            let index = column(table, &coding.name, "model")?;
+            let index = named.column(&coding.name, "model")?;
             let values = match coding.coding {
                 Coding::Number { .. } => Values::Number(table.numbers(index)?),
                 Coding::Text { .. } => table.words(index)?,
@@ -106,8 +107,8 @@ impl Preprocessing {
             columns.push(Column { name: coding.name.clone(), values, float: false });
             indices.push(index);
         }
-        let mut targets = self.table_targets(table, need_targets)?;
-        let rows = self.settle_missing(table, &mut columns, &indices, &mut targets, need_targets, &mut warnings)?;
+        let mut targets = self.table_targets(&named, need_targets)?;
+        let rows = self.settle_missing(&named, &mut columns, &indices, &mut targets, need_targets, &mut warnings)?;
         let place = |row: usize, number: usize| {
             table.place(rows.as_ref().map_or(row, |rows| rows[row] as usize), indices[number])
         };
@@ -118,7 +119,7 @@ impl Preprocessing {
         }
         let place = |row: usize, number: usize| {
             let row = rows.as_ref().map_or(row, |rows| rows[row] as usize);
-            self.place_of_target(table, row, number)
+            self.place_of_target(&named, row, number)
         };
         let targets = self.encode_targets(targets, need_targets, &place)?;
         let features = Features::F32 { values, columns: self.feature_columns() };
@@ -126,9 +127,10 @@ impl Preprocessing {
     }
 
     /// The target columns as read, None when they are not needed and not whole.
-    fn table_targets(&self, table: &dyn Tabular, needed: bool) -> Result<Option<Vec<Column>>> {
+    fn table_targets(&self, named: &Named<'_>, needed: bool) -> Result<Option<Vec<Column>>> {
+        let table = named.table;
         let read = |coding: &target::TargetCoding| {
-            let index = column(table, &coding.name, "target")?;
+            let index = named.column(&coding.name, "target")?;
             let values = if coding.words { table.words(index)? } else { Values::Number(table.numbers(index)?) };
             Ok(Column { name: coding.name.clone(), values, float: false })
         };
@@ -139,13 +141,14 @@ impl Preprocessing {
     /// Refuses or drops rows where that was asked for; delivers the rows kept, None for all.
     fn settle_missing(
         &self,
-        table: &dyn Tabular,
+        named: &Named<'_>,
         columns: &mut [Column],
         indices: &[usize],
         targets: &mut Option<Vec<Column>>,
         need_targets: bool,
         warnings: &mut Vec<String>,
     ) -> Result<Option<Vec<u32>>> {
+        let table = named.table;
         let rows = table.rows();
         let first_gap = |column: &Column| (0..rows).find(|&row| column.values.is_missing(row));
         if self.missing == Missing::Error {
@@ -174,7 +177,7 @@ impl Preprocessing {
         }
         for target in targets.iter() {
             if let Some(row) = first_gap(target) {
-                let index = column(table, &target.name, "target")?;
+                let index = named.column(&target.name, "target")?;
                 return Err(Error::data(format!("the target \"{}\" is missing in this row", target.name))
                     .at(table.place(row, index))
                     .remedy("fill it in, or delete the row"));
@@ -244,8 +247,9 @@ impl Preprocessing {
             .at(table.file())
             .remedy(format!("give IDX files, an NPZ of bytes, or the columns pixel_0 to pixel_{}", columns - 1)));
         }
-        let indices: Vec<usize> =
-            (0..columns).map(|pixel| column(table, &format!("pixel_{pixel}"), "model")).collect::<Result<_>>()?;
+        let named = Named::new(table);
+        let index = |pixel: usize| named.column(&format!("pixel_{pixel}"), "model");
+        let indices: Vec<usize> = (0..columns).map(index).collect::<Result<_>>()?;
         let mut values = vec![0_u8; table.rows() * columns];
         for (pixel, &index) in indices.iter().enumerate() {
             for (row, value) in table.numbers(index)?.into_iter().enumerate() {
@@ -258,24 +262,23 @@ impl Preprocessing {
             }
         }
         let mut warnings = table.notes();
-        let mut targets = self.table_targets(table, need_targets)?;
-        let kept = self.settle_missing(table, &mut [], &[], &mut targets, need_targets, &mut warnings)?;
+        let mut targets = self.table_targets(&named, need_targets)?;
+        let kept = self.settle_missing(&named, &mut [], &[], &mut targets, need_targets, &mut warnings)?;
         if let Some(kept) = &kept {
             let row = |&row: &u32| values[row as usize * columns..][..columns].iter().copied();
             values = kept.iter().flat_map(row).collect();
         }
         let place = |row: usize, number: usize| {
             let row = kept.as_ref().map_or(row, |rows| rows[row] as usize);
-            self.place_of_target(table, row, number)
+            self.place_of_target(&named, row, number)
         };
         let targets = self.encode_targets(targets, need_targets, &place)?;
         Ok(Encoded { rows: values.len() / columns.max(1), features: pixels(values, coding), targets, warnings })
     }
 
-    fn place_of_target(&self, table: &dyn Tabular, row: usize, number: usize) -> String {
-        let name = &self.targets[number].name;
-        let at = table.names().iter().position(|other| other == name);
-        at.map_or_else(|| table.file().into(), |at| table.place(row, at))
+    fn place_of_target(&self, named: &Named<'_>, row: usize, number: usize) -> String {
+        let at = named.places.get(self.targets[number].name.as_str());
+        at.map_or_else(|| named.table.file().into(), |&at| named.table.place(row, at))
     }
 }
 
@@ -284,28 +287,40 @@ fn pixels(values: Vec<u8>, coding: &ImageCoding) -> Features {
     Features::U8 { values, columns: height * width, scale, shift, height, width }
 }
 
-/// A column by name, and by name only: its place may differ from the training file's.
-fn column(table: &dyn Tabular, name: &str, role: &str) -> Result<usize> {
-    let found = table.names().iter().position(|other| other == name);
-    found.ok_or_else(|| select::unknown(table.names(), table.file(), name, role))
+/// A table whose columns are found by name, and by name only: their places may differ from the training file's.
+struct Named<'a> {
+    table: &'a dyn Tabular,
+    places: HashMap<&'a str, usize>,
 }
 
-/// Refuses a table that lacks several columns by all their names: it is likely to be the wrong one.
-fn check_columns(table: &dyn Tabular, codings: &[ColumnCoding]) -> Result<()> {
-    const MOST: usize = 10;
-    let absent =
-        codings.iter().map(|coding| coding.name.as_str()).filter(|name| !table.names().iter().any(|n| n == name));
-    let absent: Vec<&str> = absent.collect();
-    // A single one is told with the column that may be meant.
-    if absent.len() < 2 {
-        return Ok(());
+impl<'a> Named<'a> {
+    fn new(table: &'a dyn Tabular) -> Self {
+        let places = table.names().iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+        Named { table, places }
     }
-    let more = absent.len().saturating_sub(MOST);
-    let names = absent.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Err(Error::data(format!("{} of the model's {} columns are not there: {names}{more}", absent.len(), codings.len()))
-        .at(table.file())
-        .remedy(select::remedy(table.names())))
+
+    fn column(&self, name: &str, role: &str) -> Result<usize> {
+        let found = self.places.get(name).copied();
+        found.ok_or_else(|| select::unknown(self.table.names(), self.table.file(), name, role))
+    }
+
+    /// Refuses a table that lacks several columns by all their names: it is likely to be the wrong one.
+    fn check_columns(&self, codings: &[ColumnCoding]) -> Result<()> {
+        const MOST: usize = 10;
+        let names = codings.iter().map(|coding| coding.name.as_str());
+        let absent: Vec<&str> = names.filter(|name| !self.places.contains_key(name)).collect();
+        // A single one is told with the column that may be meant.
+        if absent.len() < 2 {
+            return Ok(());
+        }
+        let more = absent.len().saturating_sub(MOST);
+        let names = absent.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let (count, of) = (absent.len(), codings.len());
+        Err(Error::data(format!("{count} of the model's {of} columns are not there: {names}{more}"))
+            .at(self.table.file())
+            .remedy(select::remedy(self.table.names())))
+    }
 }
 
 /// `dropped`: training left such rows out, but each row of further data gets its prediction.

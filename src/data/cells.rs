@@ -2,15 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::table::Values;
+use super::table::{EXACT_INTEGERS, Values};
 use crate::error::{Error, Result};
 
 /// Cells that mean "nothing here", in lower case: what pandas, R, SAS, SQL and spreadsheets write.
 const MISSING_WORDS: [&str; 15] =
     ["", "na", "nan", "n/a", "null", "none", "?", "-", "<na>", "#n/a", "#na", ".", "--", "1.#ind", "1.#qnan"];
-
-/// Integers beyond this one are not all f64 numbers.
-const EXACT_INTEGERS: f64 = (1_u64 << 53) as f64;
 
 /// A mixed column with more different numbers than this was meant to be numbers.
 const FEW_NUMBERS: usize = 20;
@@ -120,7 +117,8 @@ impl<'a> Cells<'a> {
     }
 
     fn note_rounding(&self, notes: &mut Vec<String>) {
-        let large = |row: &usize| matches!(self.kind(*row), Kind::Number(value) if value.abs() >= EXACT_INTEGERS);
+        let large =
+            |row: &usize| matches!(self.kind(*row), Kind::Number(value) if value.abs() >= EXACT_INTEGERS as f64);
         let digits = |row: &usize| (self.cell)(*row).bytes().all(|byte| byte.is_ascii_digit() || b"+-".contains(&byte));
         if let Some(row) = (0..self.rows).find(|row| large(row) && digits(row)) {
             notes.push(format!(

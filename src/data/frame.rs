@@ -51,10 +51,7 @@ pub(super) fn read_frame<'a>(
         let column = table.infer(index, false, notes)?;
         match unusable(&column, table.rows()) {
             Some(why) if !selection.listed => {
-                notes.push(format!(
-                    "column \"{}\" is left out: it {why}; override by listing it in `features`",
-                    column.name
-                ));
+                notes.push(left_out(&column.name, &why));
             }
             _ => {
                 features.push(column);
@@ -64,6 +61,25 @@ pub(super) fn read_frame<'a>(
     }
     selection.features = used;
     Ok(Frame { table, features, targets, selection, kept: None })
+}
+
+/// The note on a column that is not used; `why` follows "it".
+pub(super) fn left_out(name: &str, why: &str) -> String {
+    format!("column \"{name}\" is left out: it {why}; override by listing it in `features`")
+}
+
+/// The sentence for a table of which every column was left out.
+pub(super) fn nothing_left(file: &str) -> Error {
+    Error::data("no feature column is left that could be learnt from")
+        .at(file)
+        .remedy("list the columns to use in `features`")
+}
+
+/// The sentence for a gap where none is allowed.
+pub(super) fn missing_value(name: &str, place: String) -> Error {
+    Error::data(format!("the value of \"{name}\" is missing in this row"))
+        .at(place)
+        .remedy("fill it in, or use --set data.missing=impute (or drop)")
 }
 
 /// Why a column should not become features, told from all its rows.
@@ -108,9 +124,7 @@ pub(super) fn settle_missing(frame: &mut Frame<'_>, missing: Missing, notes: &mu
     if missing == Missing::Error {
         for (number, column) in frame.features.iter().enumerate() {
             if let Some(row) = (0..rows).find(|&row| column.values.is_missing(row)) {
-                return Err(Error::data(format!("the value of \"{}\" is missing in this row", column.name))
-                    .at(frame.place(row, frame.selection.features[number]))
-                    .remedy("fill it in, or use --set data.missing=impute (or drop)"));
+                return Err(missing_value(&column.name, frame.place(row, frame.selection.features[number])));
             }
         }
     }

@@ -50,7 +50,7 @@ pub(super) fn open(folder: &Path, from: u64) -> Result<Option<(Content, String)>
         return Ok(None);
     }
     let mut files = Vec::new();
-    let mut part = |part: &str| images(part).map(|path| open_part(folder, part, &path, &mut files)).transpose();
+    let mut part = |part: &str| pair(folder, part)?.map(|pair| open_part(pair, &mut files)).transpose();
     let (train, test) = (part("train")?, part("t10k")?);
     let checksum = source::checksum_of_files(&files)?;
     Ok(both(train, test, folder)?.map(|images| (Content::Images(images), checksum)))
@@ -64,18 +64,17 @@ fn both(train: Option<Part>, test: Option<Part>, folder: &Path) -> Result<Option
     }
 }
 
-fn open_part(folder: &Path, part: &str, path: &Path, files: &mut Vec<PathBuf>) -> Result<Part> {
+fn open_part((path, labels): Pair, files: &mut Vec<PathBuf>) -> Result<Part> {
     const HEADER: u64 = 16;
     let place = path.display().to_string();
-    let file = unpack::open(path)?;
+    let file = unpack::open(&path)?;
     let length = file.metadata().map_or(0, |data| data.len());
     let mut images = stored::Part { file: Mutex::new(file), place: place.clone(), offset: 0, rows: 0 };
     let mut header = Vec::new();
     images.read(0, length.min(HEADER) as usize, &mut header)?;
     let [count, height, width] = sizes::<3>(&header, length, &place, IMAGES)?;
     (images.offset, images.rows) = (HEADER, count);
-    files.push(path.to_path_buf());
-    let labels = find(folder, &format!("{part}-labels"), "idx1-ubyte");
+    files.push(path);
     let labels = labels.map(|path| {
         files.push(path.clone());
         read_labels(&path, count).map(|(labels, _)| labels)
@@ -142,16 +141,24 @@ pub(super) fn no_labels(place: &str) -> Error {
         .remedy("put the file of labels (…-labels-idx1-ubyte) beside")
 }
 
+/// A file of images and the one of their labels, if it is there.
+type Pair = (PathBuf, Option<PathBuf>);
+
+/// The files of one part, if it is there at all.
+fn pair(folder: &Path, part: &str) -> Result<Option<Pair>> {
+    let images = find(folder, &format!("{part}-images"), "idx3-ubyte");
+    let labels = find(folder, &format!("{part}-labels"), "idx1-ubyte");
+    match (images, labels) {
+        (Some(images), labels) => Ok(Some((images, labels))),
+        (None, Some(labels)) => Err(Error::data("there are labels without images")
+            .at(labels.display())
+            .remedy(format!("put {part}-images-idx3-ubyte beside"))),
+        (None, None) => Ok(None),
+    }
+}
+
 fn read_part(folder: &Path, part: &str, files: &mut Vec<Vec<u8>>) -> Result<Option<Part>> {
-    let labels_path = find(folder, &format!("{part}-labels"), "idx1-ubyte");
-    let Some(path) = find(folder, &format!("{part}-images"), "idx3-ubyte") else {
-        return match labels_path {
-            Some(path) => Err(Error::data("there are labels without images")
-                .at(path.display())
-                .remedy(format!("put {part}-images-idx3-ubyte beside"))),
-            None => Ok(None),
-        };
-    };
+    let Some((path, labels_path)) = pair(folder, part)? else { return Ok(None) };
     let place = path.display().to_string();
     let bytes = source::read_bytes(&path)?;
     let (values, [count, height, width]) = parse::<3>(&bytes, &place, IMAGES)?;

@@ -109,8 +109,7 @@ fn scan_train(
 pub(super) fn from_arrays(arrays: &Arrays, head: Head, wanted: Wanted<'_>) -> Result<Dataset> {
     let options = wanted.options;
     let (Some(part), Ok(_)) = (arrays.x.part(), u32::try_from(arrays.rows())) else {
-        let error = Error::data(format!("{} rows are too many", arrays.rows()));
-        return Err(error.at(arrays.file()).remedy("split the file"));
+        return Err(prepare::too_many_rows(arrays.rows(), arrays.file()));
     };
     let mut notes = arrays.notes();
     let mut selection = select::select(arrays, options, &mut notes)?;
@@ -166,18 +165,18 @@ fn look(arrays: &Arrays, selection: &mut select::Selection, notes: &mut Vec<Stri
         }
         Ok(())
     })?;
+    for (survey, &column) in surveys.iter().zip(columns) {
+        arrays.note_rounding(column, survey.range.0.abs().max(survey.range.1.abs()), notes);
+    }
     let is_left_out = |survey: &Survey| survey.missing == arrays.rows() && !selection.listed;
     for (_, &column) in surveys.iter().zip(columns).filter(|(survey, _)| is_left_out(survey)) {
-        let name = &arrays.names()[column];
-        notes.push(format!("column \"{name}\" is left out: it is empty; override by listing it in `features`"));
+        notes.push(frame::left_out(&arrays.names()[column], "is empty"));
     }
     let used = surveys.iter().zip(columns).filter(|(survey, _)| !is_left_out(survey)).map(|(_, &column)| column);
     selection.features = used.collect();
     surveys.retain(|survey| survey.missing < arrays.rows() || selection.listed);
     if surveys.is_empty() {
-        return Err(Error::data("no feature column is left that could be learnt from")
-            .at(arrays.file())
-            .remedy("list the columns to use in `features`"));
+        return Err(frame::nothing_left(arrays.file()));
     }
     Ok(surveys)
 }
@@ -200,9 +199,7 @@ fn settle_missing(
     if missing == Missing::Error {
         let gap = |(survey, &column): (&Survey, &usize)| survey.first_missing.map(|row| (row, column));
         let Some((row, column)) = surveys.iter().zip(&frame.selection.features).find_map(gap) else { return Ok(()) };
-        return Err(Error::data(format!("the value of \"{}\" is missing in this row", arrays.names()[column]))
-            .at(arrays.place(row, column))
-            .remedy("fill it in, or use --set data.missing=impute (or drop)"));
+        return Err(frame::missing_value(&arrays.names()[column], arrays.place(row, column)));
     }
     let mut kept = Vec::new();
     let columns = frame.selection.features.clone();

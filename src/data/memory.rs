@@ -1,12 +1,12 @@
 //! Rows that are in memory already, seen as a table of columns or as images, so that all that is done to a file is done
 //! to them. Knows no format.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use ndarray::{Array2, ArrayBase, ArrayView1, ArrayView2, ArrayView3, Axis, Data, Ix1, Ix2};
 
 use super::images::Images;
-use super::table::{Column, Tabular, Values};
+use super::table::{Column, EXACT_INTEGERS, Tabular, Values, other_kind, target_names};
 use crate::config::Task;
 use crate::error::{Error, Result};
 
@@ -72,7 +72,7 @@ from_slices! {
     u32 => |values| Targets::Classes(values.iter().map(|&value| i64::from(value)).collect()),
     i32 => |values| Targets::Classes(values.iter().map(|&value| i64::from(value)).collect()),
     i64 => |values| Targets::Classes(values.to_vec()),
-    usize => |values| Targets::Classes(values.iter().map(|&value| value as i64).collect()),
+    usize => |values| Targets::Classes(values.iter().map(|&value| i64::try_from(value).unwrap_or(i64::MAX)).collect()),
     &str => |values| Targets::Labels(values.iter().map(|word| (*word).to_owned()).collect()),
     String => |values| Targets::Labels(values.to_vec()),
 }
@@ -90,12 +90,9 @@ impl Targets {
         if let Targets::Numbers(values) = self { values.ncols() } else { 1 }
     }
 
-    /// y, or y_0, y_1, …
+    /// One for each column.
     pub(super) fn names(&self) -> Vec<String> {
-        match self.columns() {
-            1 => vec!["y".into()],
-            columns => (0..columns).map(|column| format!("y_{column}")).collect(),
-        }
+        target_names(self.columns())
     }
 
     /// What they are: whoever gives classes means classes.
@@ -129,7 +126,7 @@ const PLACE: &str = "arrays";
 
 impl<'a> Arrays<'a> {
     /// # Errors
-    /// Arrays without rows or columns, or of different lengths, or another number of names.
+    /// Arrays without rows or columns, or of different lengths, another number of names, or one name for two columns.
     pub fn new(names: Vec<String>, x: ArrayView2<'a, f32>, y: Option<Targets>) -> Result<Self> {
         if x.is_empty() {
             return Err(Error::data(format!("x is empty, its shape is {:?}", x.shape())).at(PLACE));
@@ -139,17 +136,28 @@ impl<'a> Arrays<'a> {
         if names.len() != columns {
             return Err(Error::data(format!("{} names for {columns} columns", names.len())).at(PLACE));
         }
+        let mut taken = HashSet::new();
+        if let Some(name) = names.iter().find(|name| !taken.insert(name.as_str())) {
+            return Err(Error::data(format!("two columns are named \"{name}\""))
+                .at(PLACE)
+                .remedy("give each feature another name with `columns`; the targets are y, or y_0, y_1, …"));
+        }
         Ok(Arrays { names, x, y })
     }
 }
 
 fn check_rows(rows: usize, y: Option<&Targets>) -> Result<()> {
-    match y {
-        Some(y) if y.rows() != rows || y.columns() == 0 => {
-            let problem = format!("y is {} rows of {}, x has {rows} rows", y.rows(), y.columns());
-            Err(Error::data(problem).at(PLACE).remedy("give both the same rows"))
-        }
-        _ => Ok(()),
+    let Some(y) = y else { return Ok(()) };
+    if y.rows() != rows || y.columns() == 0 {
+        let problem = format!("y is {} rows of {}, x has {rows} rows", y.rows(), y.columns());
+        return Err(Error::data(problem).at(PLACE).remedy("give both the same rows"));
+    }
+    let Targets::Classes(classes) = y else { return Ok(()) };
+    match classes.iter().position(|class| class.unsigned_abs() > EXACT_INTEGERS) {
+        Some(row) => Err(Error::data(format!("class {} is beyond 2^53, where integers are rounded", classes[row]))
+            .at(format!("y[{row}]"))
+            .remedy("number the classes otherwise, or give them as words")),
+        None => Ok(()),
     }
 }
 
@@ -218,9 +226,7 @@ impl Tabular for Arrays<'_> {
             _ => Values::Number(self.x.column(column).iter().map(|&value| f64::from(value)).collect()),
         };
         let Values::Number(values) = values else {
-            return Err(Error::data(format!("\"{}\" is words, the model was trained on numbers", self.names[column]))
-                .at(PLACE)
-                .remedy("give data of the same kind as in training"));
+            return Err(other_kind(&self.names[column], "words", "numbers", PLACE));
         };
         match values.iter().position(|value| value.is_infinite()) {
             Some(row) => Err(Error::data(format!("{} is not a finite number", values[row]))
@@ -233,9 +239,7 @@ impl Tabular for Arrays<'_> {
     fn words(&self, column: usize) -> Result<Values> {
         match &self.y {
             Some(y @ Targets::Labels(_)) if column >= self.x.ncols() => Ok(y.values(0)),
-            _ => Err(Error::data(format!("\"{}\" is numbers, the model was trained on words", self.names[column]))
-                .at(PLACE)
-                .remedy("give data of the same kind as in training")),
+            _ => Err(other_kind(&self.names[column], "numbers", "words", PLACE)),
         }
     }
 

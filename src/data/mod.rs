@@ -195,11 +195,7 @@ impl Features {
 impl Dataset {
     /// How many outputs a model of this data has.
     pub fn outputs(&self) -> usize {
-        match self.task {
-            Task::Classification => self.classes.len(),
-            Task::Binary => 1,
-            Task::Regression => self.target_names.len(),
-        }
+        self.preprocessing.outputs()
     }
 
     /// How many numbers a row of `targets` has.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::images::{self, Images};
 use super::npy::Array;
 use super::source::{self, Content, File};
-use super::table::{Column, Tabular, Values};
+use super::table::{Column, EXACT_INTEGERS, Tabular, Values, other_kind, target_names};
 use super::zip;
 use crate::error::{Error, Result};
 
@@ -89,12 +89,7 @@ fn check_shapes(x: &Array, y: Option<&Array>, place: &str) -> Result<()> {
 /// x_0, x_1, …, then y, or y_0, y_1, …
 fn names(x: &Array, y: Option<&Array>) -> Vec<String> {
     let features = (0..x.columns()).map(|column| format!("x_{column}"));
-    let targets = match y.map(Array::columns) {
-        None => Vec::new(),
-        Some(1) => vec!["y".into()],
-        Some(columns) => (0..columns).map(|column| format!("y_{column}")).collect(),
-    };
-    features.chain(targets).collect()
+    features.chain(y.map_or_else(Vec::new, |y| target_names(y.columns()))).collect()
 }
 
 impl Arrays {
@@ -111,6 +106,16 @@ impl Arrays {
         Error::data(format!("{value} is not a finite number"))
             .at(self.place(row, column))
             .remedy("write a finite number, or NaN for a missing value")
+    }
+
+    /// Tells of a column of integers whose largest, without its sign, is so large that neighbours become one.
+    pub fn note_rounding(&self, column: usize, largest: f64, notes: &mut Vec<String>) {
+        if !self.part(column).0.is_float() && largest >= EXACT_INTEGERS as f64 {
+            let name = &self.names[column];
+            notes.push(format!(
+                "column \"{name}\": integers beyond 2^53 are rounded, so some become one; override by saving smaller numbers"
+            ));
+        }
     }
 
     fn into_content(self) -> Result<Content> {
@@ -155,9 +160,11 @@ impl Tabular for Arrays {
         (self.x.columns()..self.names.len()).collect()
     }
 
-    fn infer(&self, column: usize, _keep_words: bool, _notes: &mut Vec<String>) -> Result<Column> {
+    fn infer(&self, column: usize, _keep_words: bool, notes: &mut Vec<String>) -> Result<Column> {
         let float = self.part(column).0.is_float();
-        Ok(Column { name: self.names[column].clone(), values: Values::Number(self.numbers(column)?), float })
+        let values = self.numbers(column)?;
+        self.note_rounding(column, values.iter().fold(0.0, |largest, value| value.abs().max(largest)), notes);
+        Ok(Column { name: self.names[column].clone(), values: Values::Number(values), float })
     }
 
     fn numbers(&self, column: usize) -> Result<Vec<f64>> {
@@ -170,9 +177,7 @@ impl Tabular for Arrays {
     }
 
     fn words(&self, column: usize) -> Result<Values> {
-        Err(Error::data(format!("column \"{}\" holds numbers, the model was trained on words", self.names[column]))
-            .at(&self.file)
-            .remedy("give data of the same kind as in training"))
+        Err(other_kind(&self.names[column], "numbers", "words", &self.file))
     }
 
     fn place(&self, row: usize, column: usize) -> String {

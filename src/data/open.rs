@@ -228,5 +228,12 @@ mod tests {
         let empty = Array2::zeros((0, 2));
         assert!(failure(&empty, (&[0.0_f32; 0]).into()).starts_with("arrays: x is empty"));
         assert!(Source::arrays(&x, &[0_usize, 1, 1]).columns(["a"]).load().is_err());
+        let twice = Source::arrays(&x, &[0_usize, 1, 1]).columns(["x", "y"]).load().unwrap_err().to_string();
+        assert!(twice.starts_with("arrays: two columns are named \"y\"; give each feature another name"), "{twice}");
+        assert!(Source::arrays(&x, &x).columns(["y_1", "a"]).load().is_err());
+        // The first is 2^53 and is exact, its neighbour would become it.
+        let merged = failure(&x, (&[1_i64 << 53, (1 << 53) + 1, 1]).into());
+        assert!(merged.starts_with("y[1]: class 9007199254740993 is beyond 2^53"), "{merged}");
+        assert!(failure(&x, (&[0, usize::MAX, 1]).into()).starts_with("y[1]: class "));
     }
 }

@@ -38,7 +38,7 @@ pub fn load_beyond(options: &config::Data, seed: u64, from: u64) -> Result<Datas
 /// validation by the first two shares. Whatever is fitted is fitted on this fold's training rows alone.
 ///
 /// # Errors
-/// As [`load`]; [`Error::Usage`] if there are more folds than rows, or than rows of any class.
+/// As [`load`]; [`Error::Usage`] if there are more folds than rows, or if no class has as many rows as folds.
 pub fn load_fold(options: &config::Data, seed: u64, fold: Fold) -> Result<Dataset> {
     load_split(Wanted { options, seed, fold: Some(fold) }, STORED_FROM)
 }
@@ -98,12 +98,15 @@ impl Head {
     }
 }
 
+/// The sentence for more rows than a row number can count.
+pub(super) fn too_many_rows(rows: usize, place: &str) -> Error {
+    Error::data(format!("{rows} rows are too many")).at(place).remedy("split the file")
+}
+
 fn from_table(table: &dyn Tabular, head: Head, wanted: Wanted<'_>) -> Result<Dataset> {
     let options = wanted.options;
     if u32::try_from(table.rows()).is_err() {
-        return Err(Error::data(format!("{} rows are too many", table.rows()))
-            .at(table.file())
-            .remedy("split the file"));
+        return Err(too_many_rows(table.rows(), table.file()));
     }
     let mut notes = table.notes();
     let mut frame = frame::read_frame(table, options, &mut notes)?;
@@ -276,7 +279,8 @@ pub(super) fn split_rows(
     Ok(split)
 }
 
-/// As scikit-learn's StratifiedKFold: a class with fewer rows than folds is told about, only such classes are refused.
+/// As scikit-learn's StratifiedKFold: a class with fewer rows than folds is told about; it is an error only if no class
+/// has as many rows as folds.
 fn check_folds(names: &[String], classes: &[u32], fold: Fold, notes: &mut Vec<String>) -> Result<()> {
     let mut counts = vec![0; names.len()];
     classes.iter().for_each(|&class| counts[class as usize] += 1);
@@ -339,10 +343,7 @@ fn fit_columns(
                 preprocessing::fit_useless(&column.values, train, options.standardize)
             }
             Fit::Useless(why) => {
-                notes.push(format!(
-                    "column \"{}\" is left out: it {why}; override by listing it in `features`",
-                    column.name
-                ));
+                notes.push(frame::left_out(&column.name, &why));
                 continue;
             }
         };
@@ -352,9 +353,7 @@ fn fit_columns(
     }
     (frame.features, frame.selection.features) = (features, used);
     if codings.is_empty() {
-        return Err(Error::data("no feature column is left that could be learnt from")
-            .at(frame.table.file())
-            .remedy("list the columns to use in `features`"));
+        return Err(frame::nothing_left(frame.table.file()));
     }
     Ok(codings)
 }

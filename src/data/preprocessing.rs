@@ -99,6 +99,15 @@ impl Preprocessing {
         self.targets.get(column).map_or(value, |target| value * target.deviation + target.mean)
     }
 
+    /// How many outputs a model of such data has.
+    pub fn outputs(&self) -> usize {
+        match self.task {
+            Task::Classification => self.classes.len(),
+            Task::Binary => 1,
+            Task::Regression => self.targets.len(),
+        }
+    }
+
     /// How many columns the encoded features have.
     pub fn feature_columns(&self) -> usize {
         match &self.inputs {
@@ -146,17 +155,26 @@ fn fit_numbers(values: &[f64], train: &[u32], standardize: bool) -> Fit {
     if count == 0 {
         return Fit::Useless("has no value in the training rows".into());
     }
-    let (mean, deviation) = moments(present(), count, train.len());
-    let constant = present().next().filter(|&first| present().all(|value| value == first));
-    if let Some(value) = constant {
+    if let Some(value) = constant(present()) {
         return Fit::Useless(format!("is {value} in all training rows"));
     }
+    let (mean, deviation) = moments(present(), count, train.len());
     let (center, scale) = if standardize { (mean, deviation) } else { (0.0, 1.0) };
     Fit::Coding(Coding::Number { mean: center, deviation: scale, fill: mean })
 }
 
+/// The value that all of them are.
+fn constant(mut values: impl Iterator<Item = f64>) -> Option<f64> {
+    let first = values.next()?;
+    values.all(|value| value == first).then_some(first)
+}
+
 /// Mean, and the population's deviation with 1 in place of 0; `rows` counts values that will be filled with the mean.
 pub(super) fn moments(values: impl Iterator<Item = f64> + Clone, count: usize, rows: usize) -> (f64, f64) {
+    // The mean of equal values may be a rounding away from them, and then so would the deviation be from 0.
+    if let Some(value) = constant(values.clone()) {
+        return (value, 1.0);
+    }
     // Shares are summed instead of values, so that the sum of large numbers stays finite.
     let mean: f64 = values.clone().map(|value| value / count as f64).sum();
     // In units of the largest deviation, so that squares of large numbers stay finite too.
@@ -345,6 +363,13 @@ mod tests {
         ] {
             assert!(matches!(fit(&values, &[0, 1], true), Fit::Useless(_)));
         }
+    }
+
+    #[test]
+    fn equal_values_have_themselves_as_mean_and_no_deviation_of_rounding() {
+        let values = [0.1; 70];
+        assert_eq!(moments(values.iter().copied(), 70, 70), (0.1, 1.0));
+        assert_ne!(values.iter().map(|value| value / 70.0).sum::<f64>(), 0.1, "the sum is rounded");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::images::Images;
 use super::table::Tabular;
+use super::unpack::Gunzip;
 use super::{csv, digits, idx, npz};
 use crate::error::{Error, Result, suggestion};
 
@@ -231,8 +232,8 @@ pub(super) fn gunzip(bytes: &[u8], place: &str) -> Result<Vec<u8>> {
 }
 
 fn gunzip_beyond(bytes: &[u8], place: &str, floor: usize) -> Result<Vec<u8>> {
-    let decoder = flate2::bufread::MultiGzDecoder::new(bytes);
-    let unpacked = inflate(decoder, |decoder| bytes.len() - decoder.get_ref().len(), floor);
+    let left = |decoder: &Gunzip<&[u8]>| decoder.get_ref().map_or(0, |rest| rest.len());
+    let unpacked = inflate(Gunzip::new(bytes), |decoder| bytes.len() - left(decoder), floor);
     let unpacked = unpacked.map_err(|error| {
         Error::data(format!("the gzip stream is damaged: {error}")).at(place).remedy("fetch the file again")
     })?;
@@ -299,6 +300,23 @@ mod tests {
             error.contains("a.gz: unpacks to far more than its packed size") && error.contains("gunzip"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn gzip_of_several_members_with_zeros_behind_them_is_unpacked_and_other_bytes_are_refused() {
+        let member = |text: &[u8]| {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packed.write_all(text).unwrap();
+            packed.finish().unwrap()
+        };
+        let both = [member(b"a,b\n"), member(b""), member(b"1,2\n")].concat();
+        for packed in [both.clone(), [both.clone(), vec![0; 100_000]].concat()] {
+            assert_eq!(gunzip(&packed, "a.gz").unwrap(), b"a,b\n1,2\n");
+        }
+        for rest in [&[0, 0, 7][..], b"more", &[0x1f]] {
+            let error = gunzip(&[both.clone(), rest.to_vec()].concat(), "a.gz").unwrap_err().to_string();
+            assert!(error.starts_with("a.gz: the gzip stream is damaged: "), "{error}");
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Columns of numbers or words, and what every tabular format offers. Knows no format.
 
 use super::npz::Arrays;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// Beyond this, integers that differ by one become the same 64-bit float.
+pub(super) const EXACT_INTEGERS: u64 = 1 << 53;
 
 /// The code of a missing word.
 pub(super) const MISSING: u32 = u32::MAX;
@@ -47,6 +50,21 @@ pub(super) trait Tabular {
     }
     /// What the reader found out about the file.
     fn notes(&self) -> Vec<String>;
+}
+
+/// The names of target columns that have none: y, or y_0, y_1, …
+pub(super) fn target_names(columns: usize) -> Vec<String> {
+    match columns {
+        1 => vec!["y".into()],
+        columns => (0..columns).map(|column| format!("y_{column}")).collect(),
+    }
+}
+
+/// The sentence for a column of an array that is of the other kind than in training.
+pub(super) fn other_kind(name: &str, kind: &str, wanted: &str, place: &str) -> Error {
+    Error::data(format!("column \"{name}\" holds {kind}, the model was trained on {wanted}"))
+        .at(place)
+        .remedy("give data of the same kind as in training")
 }
 
 impl Values {

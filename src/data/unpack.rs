@@ -2,11 +2,56 @@
 //! it is closed, however the process ends.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+
+use flate2::bufread::GzDecoder;
 
 use super::source;
 use crate::error::{Error, Result};
+
+/// Unpacks gzip, member after member, from a reader that stands at the first. As gzip and Python do, it takes zeros behind
+/// a member for padding, as tapes and block devices leave it.
+pub(super) struct Gunzip<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Gunzip<R> {
+    pub fn new(packed: R) -> Self {
+        Gunzip(Some(GzDecoder::new(packed)))
+    }
+
+    /// What it reads from; None at the end.
+    pub fn get_ref(&self) -> Option<&R> {
+        self.0.as_ref().map(GzDecoder::get_ref)
+    }
+}
+
+impl<R: BufRead> Read for Gunzip<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(decoder) = &mut self.0 {
+            let length = decoder.read(into)?;
+            if length > 0 || into.is_empty() {
+                return Ok(length);
+            }
+            let Some(mut packed) = self.0.take().map(GzDecoder::into_inner) else { break };
+            if skip_zeros(&mut packed)? {
+                self.0 = Some(GzDecoder::new(packed));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Whether there is something behind them.
+fn skip_zeros(from: &mut impl BufRead) -> std::io::Result<bool> {
+    loop {
+        let bytes = from.fill_buf()?;
+        let (zeros, length) = (bytes.iter().take_while(|&&byte| byte == 0).count(), bytes.len());
+        from.consume(zeros);
+        if zeros < length || length == 0 {
+            return Ok(length > 0);
+        }
+    }
+}
 
 /// What was unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +99,7 @@ pub(super) fn open(path: &Path) -> Result<File> {
     }
     let packed = file.metadata().map_err(unreadable)?.len();
     let size = gzip_size(&mut file).map_err(unreadable)?;
-    let decoder = flate2::read::MultiGzDecoder::new(std::io::BufReader::new(file));
+    let decoder = Gunzip::new(std::io::BufReader::new(file));
     to_file(decoder, size, packed, &path.display().to_string()).map(|(_, file)| file)
 }
 
@@ -129,6 +174,20 @@ fn copy(mut from: impl Read, mut to: impl Write, limit: u64) -> Result<Unpacked,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zeros_behind_a_packed_file_are_padding() {
+        let path = std::env::temp_dir().join(format!("wgrad-padded-{}.gz", std::process::id()));
+        // More than a reader's buffer, and not a multiple of it.
+        std::fs::write(&path, [gzip(b"abc"), gzip(b"def"), vec![0; 20_001]].concat()).unwrap();
+        let mut unpacked = Vec::new();
+        open(&path).unwrap().read_to_end(&mut unpacked).unwrap();
+        std::fs::write(&path, [gzip(b"abc"), vec![0; 20_001], vec![7, 0, 0, 0]].concat()).unwrap();
+        let error = open(&path).unwrap_err().to_string();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(unpacked, b"abcdef");
+        assert!(error.contains("the packed data are damaged"), "{error}");
+    }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -8,6 +8,18 @@ use crate::data::{Coding, ColumnCoding, ImageCoding, Inputs, Preprocessing};
 /// A feature whose values lie so far from 0, in units of their deviation, that 32-bit floats tell them apart badly.
 const FAR: f64 = 1e3;
 
+/// What the user should know of a feature or target (`what`) that is brought to or from a unit which 32-bit floats do not
+/// hold; None if they do.
+pub(super) fn beyond(what: &str, mean: f64, deviation: f64) -> Option<String> {
+    let holds = (mean as f32).is_finite() && (deviation as f32).is_normal();
+    (!holds).then(|| {
+        format!(
+            "the {what} lies at {mean:.2e} and varies by {deviation:.2e}, which is beyond the 32-bit floats of the ONNX \
+             model: its answers are not to be trusted; give the {what} in another unit and train again"
+        )
+    })
+}
+
 /// Appends inputs and preprocessing; returns the features' name and what the user should know.
 pub(super) fn append(graph: &mut Builder, preprocessing: &Preprocessing) -> (String, Vec<String>) {
     let mut warnings = Vec::new();
@@ -64,13 +76,17 @@ fn input(graph: &mut Builder, column: &ColumnCoding, fills: bool, warnings: &mut
 }
 
 fn far(column: &ColumnCoding) -> Option<String> {
-    let Coding::Number { mean, deviation, .. } = column.coding else { return None };
-    (mean.abs() > FAR * deviation).then(|| {
+    let Coding::Number { mean, deviation, fill } = column.coding else { return None };
+    // The filling number is the mean, also where nothing is standardised.
+    let beyond = beyond(&format!("column \"{}\"", column.name), fill, deviation);
+    beyond.or_else(|| {
+        (mean.abs() > FAR * deviation).then(|| {
         format!(
             "the column \"{}\" lies at {mean:.6e} and varies by {deviation:.2e} only: as 32-bit floats, which the ONNX \
              model takes, its values lose digits that matter; train on differences, such as years since 2000",
             column.name
         )
+    })
     })
 }
 

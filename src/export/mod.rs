@@ -8,6 +8,7 @@ mod onnx;
 use prost::Message;
 
 use crate::config::{Layer, Task};
+use crate::data::TargetCoding;
 use crate::error::{Error, Result};
 use crate::model::activations::{IDENTITY, Output};
 use crate::trained::TrainedModel;
@@ -47,10 +48,17 @@ pub fn to_onnx(model: &TrainedModel) -> Result<Export> {
     let task = model.preprocessing().task;
     let names: &[&str] = if task == Task::Regression { &["prediction"] } else { &["label", "probabilities"] };
     names.iter().for_each(|name| graph.reserve(name));
-    let (features, warnings) = inputs::append(&mut graph, model.preprocessing());
+    let (features, mut warnings) = inputs::append(&mut graph, model.preprocessing());
     let outputs = append_layers(&mut graph, model, features)?;
     match task {
-        Task::Regression => append_values(&mut graph, model, &outputs),
+        Task::Regression => {
+            let targets = &model.preprocessing().targets;
+            let beyond = |target: &TargetCoding| {
+                inputs::beyond(&format!("target \"{}\"", target.name), target.mean, target.deviation)
+            };
+            warnings.extend(targets.iter().filter_map(beyond));
+            append_values(&mut graph, model, &outputs);
+        }
         _ => append_classes(&mut graph, model, &outputs)?,
     }
     let graph = graph.finish("wgrad");
@@ -164,9 +172,8 @@ fn append_values(graph: &mut Builder, model: &TrainedModel, outputs: &str) {
     let mut x = outputs.to_owned();
     if targets.iter().any(|target| target.mean != 0.0 || target.deviation != 1.0) {
         let row = [1, targets.len()];
-        let column = |of: fn(&crate::data::TargetCoding) -> f64| -> Vec<f32> {
-            targets.iter().map(|target| of(target) as f32).collect()
-        };
+        let column =
+            |of: fn(&TargetCoding) -> f64| -> Vec<f32> { targets.iter().map(|target| of(target) as f32).collect() };
         let deviation = graph.floats("wgrad/target_deviation", &row, &column(|target| target.deviation));
         let mean = graph.floats("wgrad/target_mean", &row, &column(|target| target.mean));
         x = graph.node("Mul", &[&x, &deviation], &[]);

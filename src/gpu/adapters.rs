@@ -22,6 +22,8 @@ pub struct Adapter {
     pub kind: &'static str,
     /// Which kernels it runs.
     pub class: Class,
+    /// Whether its memory is the host's.
+    pub shares_memory: bool,
 }
 
 /// Which adapter is wanted.
@@ -84,6 +86,11 @@ fn has_lanes(adapter: &wgpu::Adapter) -> bool {
     adapter.features().contains(wgpu::Features::SUBGROUP) && adapter.get_info().subgroup_min_size >= 8
 }
 
+/// Whether a kind of device has no memory of its own. A virtual GPU is mostly a part of a discrete one.
+fn shares_memory(kind: wgpu::DeviceType) -> bool {
+    matches!(kind, wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu)
+}
+
 fn describe(inner: wgpu::Adapter) -> Adapter {
     let info = inner.get_info();
     let (kind, class) = match info.device_type {
@@ -95,7 +102,8 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
         wgpu::DeviceType::Other => ("other", Class::Hardware),
     };
     let driver = format!("{} {}", info.driver, info.driver_info).trim().to_owned();
-    Adapter { inner, index: 0, name: info.name.clone(), backend: info.backend.to_string(), driver, kind, class }
+    let (name, backend) = (info.name.clone(), info.backend.to_string());
+    Adapter { inner, index: 0, name, backend, driver, kind, class, shares_memory: shares_memory(info.device_type) }
 }
 
 impl Adapter {
@@ -111,6 +119,7 @@ impl Adapter {
             adapter: format!("{} ({})", self.name, self.backend),
             driver: self.driver.clone(),
             software: self.is_software(),
+            shares_memory: self.shares_memory,
         }
     }
 
@@ -190,5 +199,11 @@ mod tests {
         };
         assert_eq!(sorted(false), [DiscreteGpu, IntegratedGpu, VirtualGpu, Other, Cpu]);
         assert_eq!(sorted(true), [IntegratedGpu, DiscreteGpu, VirtualGpu, Other, Cpu]);
+    }
+
+    #[test]
+    fn integrated_and_software_adapters_take_part_in_the_hosts_memory() {
+        use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, VirtualGpu};
+        assert_eq!([Cpu, IntegratedGpu, DiscreteGpu, VirtualGpu].map(shares_memory), [true, true, false, false]);
     }
 }

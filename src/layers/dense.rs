@@ -5,9 +5,9 @@ use super::builder::{Builder, Current, Wanted};
 use super::resolve::Layer;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
-use crate::model::activations::{Activation, Activations, IDENTITY, Output, Saves};
+use crate::model::activations::{Activation, Activations, IDENTITY, Output};
 use crate::model::initializers::{self, DEFAULT_SCALE, Distribution, Shape};
-use crate::ops::dense::Dense;
+use crate::ops::dense::{Dense, needs_input};
 use crate::ops::dense_grad::{Below, DenseGrad};
 use crate::ops::edge::Drop;
 use crate::ops::{Edge, Input};
@@ -99,8 +99,7 @@ pub(super) fn emit(
     let weight = builder.parameter(&format!("{name}.weight")).expect("every dense layer has a weight").clone();
     let bias = builder.parameter(&format!("{name}.bias")).cloned();
     let output = builder.activation(format!("{name}.output"), units);
-    let keeps_input = settings.activation.saves == Saves::Input;
-    let saved = keeps_input.then(|| builder.activation(format!("{name}.sum"), units));
+    let saved = needs_input(settings.activation).then(|| builder.activation(format!("{name}.sum"), units));
     let gradient = builder.batch_gradient(&format!("{name}.sum"), units);
     let forward = Dense {
         input: current.evaluate,

@@ -293,22 +293,6 @@ pub fn names() -> Vec<&'static str> {
     Activations::default().names()
 }
 
-/// The built-in activation of a hidden layer.
-///
-/// # Errors
-/// [`Error::Data`] naming the nearest one for an unknown name, and for `softmax`.
-pub fn find(name: &str) -> Result<&'static Activation> {
-    Activations::default().find(name)
-}
-
-/// The built-in activation of the output layer, `softmax` included.
-///
-/// # Errors
-/// [`Error::Data`] naming the nearest one for an unknown name.
-pub fn find_output(name: &str) -> Result<Output> {
-    Activations::default().find_output(name)
-}
-
 /// The error for a name that is not in a table.
 pub(crate) fn unknown(kind: &str, name: &str, known: &[&'static str]) -> Error {
     let error = Error::data(format!("unknown {kind} `{name}`"));
@@ -374,9 +358,11 @@ mod tests {
 
     #[test]
     fn names_and_aliases_are_found_and_slips_are_answered() {
-        assert_eq!(find("linear").unwrap().name, "identity");
-        assert_eq!(find("rellu").unwrap_err().to_string(), "unknown activation `rellu`; did you mean `relu`?");
-        assert!(find("softmax").is_err());
-        assert_eq!(find_output("softmax").unwrap(), Output::Softmax);
+        let built_in = Activations::default();
+        assert_eq!(built_in.find("linear").unwrap().name, "identity");
+        let slip = built_in.find("rellu").unwrap_err().to_string();
+        assert_eq!(slip, "unknown activation `rellu`; did you mean `relu`?");
+        assert!(built_in.find("softmax").is_err());
+        assert_eq!(built_in.find_output("softmax").unwrap(), Output::Softmax);
     }
 }

@@ -168,9 +168,13 @@ impl Op for Update {
     }
 
     fn sources(&self, _: Class) -> Vec<String> {
-        let clip = if self.clip_norm.is_some() { wgsl!("lib/clip_norm.wgsl") } else { wgsl!("lib/clip_none.wgsl") };
-        let finite = wgsl!("lib/finite.wgsl");
-        vec![wgsl!("ops/update.wgsl"), wgsl!("lib/penalty.wgsl"), finite, clip, self.optimizer.rule.wgsl.to_owned()]
+        let mut sources =
+            vec![wgsl!("ops/update.wgsl"), wgsl!("lib/penalty.wgsl"), self.optimizer.rule.wgsl.to_owned()];
+        match self.clip_norm {
+            Some(_) => sources.extend([wgsl!("lib/clip_norm.wgsl"), wgsl!("lib/finite.wgsl")]),
+            None => sources.push(wgsl!("lib/clip_none.wgsl")),
+        }
+        sources
     }
 
     fn immediates(&self, batch: &Batch) -> Immediates {
@@ -179,8 +183,8 @@ impl Op for Update {
             matrices: self.matrices4,
             partials: self.clip_norm.map_or(0, |clip| clip.count as u32),
             clip_norm: self.clip_norm.map_or(0.0, |clip| clip.limit),
-            // f32's largest number stands for no limit: it changes no finite gradient.
-            clip_value: self.clip_value.unwrap_or(f32::MAX),
+            // 0 stands for no limit.
+            clip_value: self.clip_value.unwrap_or(0.0),
             l1: self.penalty.l1,
             l2: self.penalty.l2,
             learning_rate: batch.learning_rate,

@@ -15,6 +15,8 @@ pub struct DeviceInfo {
     pub driver: String,
     /// True for a CPU that runs shaders.
     pub software: bool,
+    /// True where the device has no memory of its own but takes part in the host's.
+    pub shares_memory: bool,
 }
 
 /// Elements to write to a tensor.

@@ -86,7 +86,7 @@ impl Tensor {
 /// any adapter asks for.
 pub const FLAT_ALIGNMENT: usize = 64;
 
-/// Elements a tensor takes in a flat buffer: its rows, then a gap that no kernel may write to.
+/// Elements a tensor takes in a flat buffer: its rows, then a gap that stays zero.
 pub fn flat_elements(tensor: &Tensor) -> usize {
     (tensor.padded() + 1).next_multiple_of(FLAT_ALIGNMENT)
 }

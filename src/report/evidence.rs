@@ -159,10 +159,9 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    /// The row's value as it was in the data, as far as the network can know it.
-    fn value(&self, features: &Features, row: usize) -> String {
-        let Features::F32 { values, columns } = features else { return String::new() };
-        let cell = |offset: usize| values[row * columns + self.first + offset];
+    /// The value as it was in the data, as far as the network can know it, of an encoded row.
+    fn value(&self, row: &[f32]) -> String {
+        let cell = |offset: usize| row[self.first + offset];
         match &self.column.coding {
             Coding::Number { mean, deviation, .. } => {
                 let value = f64::from(cell(0)) * deviation + mean;
@@ -195,7 +194,11 @@ fn told_columns<'a>(data: &'a Dataset, importance: Option<&Result<Importance, St
 }
 
 fn told_values(data: &Dataset, row: u32, told: &[Told<'_>]) -> Vec<(String, String)> {
-    told.iter().map(|told| (told.column.name.clone(), told.value(&data.features, row as usize))).collect()
+    let mut values = Vec::new();
+    if !told.is_empty() {
+        data.features.extend_row(row as usize, &mut values);
+    }
+    told.iter().map(|told| (told.column.name.clone(), told.value(&values))).collect()
 }
 
 fn mistakes(data: &Dataset, rows: &[u32], outputs: &[f32], told: &[Told<'_>]) -> Answers {

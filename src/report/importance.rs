@@ -1,7 +1,7 @@
 //! Permutation importance (Breiman 2001; Fisher, Rudin & Dominici 2019): how far the score falls when the values of one
 //! column are dealt out anew among the rows, as scikit-learn's `permutation_importance` measures it.
 
-use crate::data::{ColumnCoding, Dataset, Features};
+use crate::data::{ColumnCoding, Dataset};
 use crate::error::{Error, Result};
 use crate::model::random::{self, Stream};
 use crate::ops::{Batch, TensorId};
@@ -142,17 +142,16 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(executor: &'a mut dyn Executor, data: &'a Dataset, rows: &'a [u32]) -> Result<Self> {
-        let (Features::F32 { columns: width, .. }, Some(&(block, _))) =
-            (&data.features, executor.plan().features.first())
-        else {
+        let (None, Some(&(block, _))) = (data.features.scaling(), executor.plan().features.first()) else {
             return Err(Error::internal("only columns of numbers can be permuted"));
         };
+        let width = data.feature_columns();
         let tensor = executor.plan().order;
         let order: Vec<u32> = (0..executor.plan().tensor(tensor).elements() as u32).collect();
         executor.write(tensor, 0, Values::U32(&order))?;
         let mut original = Vec::with_capacity(rows.len() * width);
         rows.iter().for_each(|&row| data.features.extend_row(row as usize, &mut original));
-        Ok(Bench { executor, data, rows, block, width: *width, permuted: original.clone(), original })
+        Ok(Bench { executor, data, rows, block, width, permuted: original.clone(), original })
     }
 
     /// Gives each row the columns `span` of another.

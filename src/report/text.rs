@@ -1,5 +1,7 @@
 //! Text for the page: whatever comes from data is escaped, and numbers are written for people.
 
+use crate::plan;
+
 /// Safe inside elements and quoted attributes.
 pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -71,22 +73,15 @@ fn rounded(value: f64) -> f64 {
 /// `1234.5` is `1,234.5`.
 fn grouped(digits: &str) -> String {
     let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
-    let mut text = String::new();
-    for (i, c) in whole.chars().enumerate() {
-        if i > 0 && (whole.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(c);
-    }
-    text + rest
+    whole.parse().map_or_else(|_| digits.to_owned(), |number| plan::grouped(number) + rest)
 }
 
-/// A share as a percentage with one decimal; one that is neither 0 nor 1 never reads as if it were.
+/// A share as a percentage with one decimal, escaped; one that is neither 0 nor 1 never reads as if it were.
 pub fn percent(share: f64) -> String {
     let text = format!("{:.1} %", 100.0 * share);
     match text.as_str() {
-        "0.0 %" if share > 0.0 => "< 0.1 %".into(),
-        "100.0 %" if share < 1.0 => "> 99.9 %".into(),
+        "0.0 %" if share > 0.0 => "&lt; 0.1 %".into(),
+        "100.0 %" if share < 1.0 => "&gt; 99.9 %".into(),
         _ => text,
     }
 }
@@ -116,7 +111,10 @@ mod tests {
         let ticks = [0.0, 0.1 + 0.2, 0.5, 100_000.0, 2e6, 1e-4, -2.5].map(tick);
         assert_eq!(ticks, ["0", "0.3", "0.5", "100,000", "2e6", "1e−4", "−2.5"]);
         assert_eq!([1.0, 49.999_999, 1234.567, 0.5].map(cell), ["1", "50", "1,234.6", "0.5"]);
-        assert_eq!([0.0, 1.0, 0.9999, 1e-9, 0.5].map(percent), ["0.0 %", "100.0 %", "> 99.9 %", "< 0.1 %", "50.0 %"]);
+        assert_eq!(
+            [0.0, 1.0, 0.9999, 1e-9, 0.5].map(percent),
+            ["0.0 %", "100.0 %", "&gt; 99.9 %", "&lt; 0.1 %", "50.0 %"]
+        );
         assert_eq!([count(1, "row"), count(1000, "row")], ["1 row", "1,000 rows"]);
     }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 pub use predictions::Predictions;
 
-use crate::config::{self, ClassWeights, Config, Task};
+use crate::config::{self, ClassWeights, Config};
 use crate::data::{Dataset, Preprocessing, Targets};
 use crate::error::{Error, Result, suggestion};
 use crate::layers::{self, DataShape, Limits};
@@ -186,11 +186,7 @@ impl TrainedModel {
 
     /// How many outputs the network has.
     pub fn outputs(&self) -> usize {
-        match self.preprocessing.task {
-            Task::Regression => self.preprocessing.targets.len(),
-            Task::Binary => 1,
-            Task::Classification => self.preprocessing.classes.len(),
-        }
+        self.preprocessing.outputs()
     }
 
     /// What turns the last layer's sums into answers: its own activation, then what is inside the loss.

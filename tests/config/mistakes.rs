@@ -170,6 +170,11 @@ fn a_value_out_of_its_range_is_answered_with_the_range() {
                  out for its default",
             ),
             (
+                "[optimizer]\nepsilon = 1e-46",
+                "run.toml:2:1: optimizer.epsilon must be a finite number above 0, not 1e-46, which 32-bit floats do not \
+                 hold: they are 0 or go from 1.2e-38 to 3.4e38; leave it out for its default",
+            ),
+            (
                 "[data]\nsplit = [0.5, 0.5, 0.05]",
                 "run.toml:2:1: data.split must be three numbers of at least 0 that sum to 1, not [0.5, 0.5, 0.05], \
                  whose sum is 1.05; the default is [0.7, 0.15, 0.15]",

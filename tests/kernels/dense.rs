@@ -1,12 +1,12 @@
 //! The forward pass of dense layers.
 
 use libtest_mimic::Failed;
-use wgrad::gpu::Device;
-use wgrad::model::activations::{Activation, IDENTITY};
+use wgrad::gpu::{Device, Options};
+use wgrad::model::activations::{ACTIVATIONS, Activation, IDENTITY};
 use wgrad::ops::dense::{Dense, needs_input};
 use wgrad::ops::edge::Drop;
 use wgrad::ops::input::Encoding;
-use wgrad::ops::{Batch, Input, TensorId};
+use wgrad::ops::{Batch, Class, Input, TensorId};
 use wgrad::plan::Role;
 
 use crate::bench::{Bench, Content, batch};
@@ -17,6 +17,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("dense_agrees_with_its_twin_in_every_shape", every_shape),
     ("dense_reads_resident_rows_of_numbers_and_bytes_from_any_place", every_input),
     ("dense_applies_every_activation_up_to_150_and_drops_the_same_units", every_activation),
+    ("nan_stays_nan_in_every_activation", every_nan),
 ];
 
 pub const DROP: Drop = Drop { rate: 0.3, key: 0x1234_5678 };
@@ -144,4 +145,23 @@ fn every_activation(device: &Device) -> Result<(), Failed> {
         }
         bench
     })
+}
+
+fn every_nan(device: &Device) -> Result<(), Failed> {
+    let mut bench = Bench::new(4);
+    for activation in ACTIVATIONS {
+        let sums = vec![f32::NAN, -100.0, -1.0, -0.0, 0.0, 1.0, 100.0, f32::NAN];
+        let units = sums.len();
+        let one = bench.input(1, 1, vec![1.0]);
+        let weight = bench.input(units, 1, sums);
+        let layer = Layer { units, rows: 1, bias: false, saves: false, activation, drop: None };
+        layer.step(&mut bench, Input::Batch { tensor: one, features: 1 }, weight, batch(1));
+    }
+    for class in [device.class(), Class::Hardware] {
+        let strange = bench.run_strange(device, Options { checked: false, class: Some(class) })?;
+        if strange != 2 * ACTIVATIONS.len() {
+            return Err(format!("{strange} results are not finite").into());
+        }
+    }
+    Ok(())
 }

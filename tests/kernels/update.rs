@@ -1,7 +1,7 @@
 //! Optimizer steps on flat ranges of parameters, and the norm that clips them.
 
 use libtest_mimic::Failed;
-use wgrad::gpu::Device;
+use wgrad::gpu::{Device, Options};
 use wgrad::model::optimizers::{ADAGRAD, ADAM, ADAMW, OPTIMIZERS, Optimizer, RMSPROP, Rule, SGD};
 use wgrad::ops::TensorId;
 use wgrad::ops::norm::{Norm, PARTIALS};
@@ -16,6 +16,7 @@ use wgrad::ops::Class;
 pub const TESTS: &[(&str, Test)] = &[
     ("update_agrees_with_its_twin_for_every_optimizer_penalty_and_clip", every_optimizer),
     ("update_agrees_with_its_twin_in_every_shape", every_shape),
+    ("infinite_gradients_are_clipped_and_nan_is_kept", strange_gradients),
     ("every_optimizer_has_settings_here", every_rule_is_covered),
     ("norm_agrees_with_its_twin_and_leaves_other_partial_sums_alone", every_norm),
 ];
@@ -95,7 +96,8 @@ struct Settings {
 }
 
 impl Settings {
-    fn step(&self, bench: &mut Bench, shapes: &[(usize, usize)]) {
+    /// Adds the step; delivers the gradients that it reads.
+    fn step(&self, bench: &mut Bench, shapes: &[(usize, usize)]) -> Vec<TensorId> {
         let rule = self.optimizer.rule;
         let Range { parameters, length4, matrices4, elements } = range(bench, shapes, rule.slots);
         let clip_norm = self.clip_norm.map(|limit| {
@@ -105,7 +107,9 @@ impl Settings {
         });
         let (optimizer, penalty, clip_value) = (self.optimizer, self.penalty, self.clip_value);
         let op = Update { optimizer, parameters, length4, matrices4, penalty, clip_value, clip_norm };
+        let gradients = op.parameters.iter().map(|parameter| parameter.gradient).collect();
         bench.step(op, batch(1), elements * (1 + rule.slots.len()));
+        gradients
     }
 }
 
@@ -151,6 +155,32 @@ fn every_shape(device: &Device) -> Result<(), Failed> {
         }
         bench
     })
+}
+
+fn strange_gradients(device: &Device) -> Result<(), Failed> {
+    let optimizer = Optimizer { rule: &SGD, constants: (SGD.constants)(&[0.0, 0.0]) };
+    let strange = [f32::INFINITY, f32::NEG_INFINITY, -f32::NAN, f32::NAN, 2.0, 0.1];
+    // Infinity is clipped by value as any other large number; a norm alone leaves it infinite.
+    for (clip_value, clip_norm, expected) in [(Some(0.4), None, 2), (Some(0.4), Some(1.0), 2), (None, Some(1.0), 4)] {
+        let mut bench = Bench::new(34);
+        let settings = Settings { optimizer, penalty: Penalty::default(), clip_value, clip_norm };
+        let gradients = settings.step(&mut bench, &[(1, strange.len())]);
+        bench.replace(gradients[0], strange.to_vec());
+        let found = bench.run_strange(device, Options::default())?;
+        // The weights and the one slot of the optimizer.
+        if found != 2 * expected {
+            return Err(format!("{found} results are not finite after {clip_value:?}, {clip_norm:?}").into());
+        }
+        // The reference has no bounds for what was infinite times the factor of a norm.
+        if clip_norm.is_none() {
+            let (mut large, mut whole) = (Bench::new(34), strange);
+            whole[2..4].copy_from_slice(&[-3.0, 3.0]);
+            let gradients = settings.step(&mut large, &[(1, whole.len())]);
+            large.replace(gradients[0], whole.to_vec());
+            run(device, large, Class::Software, false)?;
+        }
+    }
+    Ok(())
 }
 
 fn every_norm(device: &Device) -> Result<(), Failed> {

@@ -166,6 +166,14 @@ impl Bench {
         self.cases.push(Case { op: Shared(Arc::new(op)), batch, elements });
     }
 
+    #[allow(dead_code, reason = "each test file takes what it needs")]
+    /// Gives a tensor other numbers, as many as it has.
+    pub fn replace(&mut self, tensor: TensorId, values: Vec<f32>) {
+        let Tensor { rows, columns, .. } = self.tensors[tensor.0];
+        assert_eq!(values.len(), rows * columns, "a content fills its tensor");
+        self.contents[tensor.0] = Content::F32(values);
+    }
+
     /// Steps so far.
     pub fn steps(&self) -> usize {
         self.cases.len()
@@ -204,6 +212,67 @@ impl Bench {
     /// The first element that is off, unwritten or overwritten, with its step.
     pub fn run(&self, device: &Device, options: Options) -> Result<Tally, String> {
         let text = |error: wgrad::Error| error.to_string();
+        let (mut gpu, mut cpu) = self.load(device, options)?;
+        let mut tally = Tally::default();
+        for (i, case) in self.cases.iter().enumerate() {
+            gpu.run_step(Phase::Train, i, &case.batch).map_err(text)?;
+            cpu.run_step(Phase::Train, i, &case.batch).map_err(text)?;
+            let place = || format!("in step {i} of {options:?}: {:?}\n  {:?}", case.op.0, case.batch);
+            let before = tally.elements;
+            self.compare(case, &mut gpu, &cpu, &mut tally).map_err(|what| format!("{what}\n  {}", place()))?;
+            let compared = tally.elements - before;
+            if compared != case.elements {
+                return Err(format!("{compared} elements compared, expected {}\n  {}", case.elements, place()));
+            }
+            tally.steps += 1;
+        }
+        let overwritten = gpu.overwritten().map_err(text)?;
+        if !overwritten.is_empty() {
+            return Err(format!("written past the end of {}", overwritten.join(", ")));
+        }
+        Ok(tally)
+    }
+
+    #[allow(dead_code, reason = "each test file takes what it needs")]
+    /// Runs every step, each of which writes all of its tensors, on numbers that may be NaN or infinite, and compares
+    /// which results are, and which of the two; delivers how many.
+    ///
+    /// # Errors
+    /// The first element that is finite on one side only, or strange in another way.
+    pub fn run_strange(&self, device: &Device, options: Options) -> Result<usize, String> {
+        let text = |error: wgrad::Error| error.to_string();
+        let (mut gpu, mut cpu) = self.load(device, options)?;
+        let mut strange = 0;
+        for (i, case) in self.cases.iter().enumerate() {
+            gpu.run_step(Phase::Train, i, &case.batch).map_err(text)?;
+            cpu.run_step(Phase::Train, i, &case.batch).map_err(text)?;
+            for argument in case.op.arguments().iter().filter(|argument| argument.access != Access::Read) {
+                for id in cpu.plan().bound(argument.binding) {
+                    let tensor = &self.tensors[id.0];
+                    let seen = gpu.read(id, 0..tensor.rows).map_err(text)?;
+                    for (element, (value, _)) in cpu.bounded(id, 0..tensor.rows).into_iter().enumerate() {
+                        let (row, column) = (element / tensor.columns, element % tensor.columns);
+                        let seen = seen[row * pitch(tensor.columns) + column];
+                        let is_same = match value.is_finite() {
+                            true => seen.is_finite(),
+                            false if value.is_nan() => seen.is_nan() && seen.to_bits() != POISON.to_bits(),
+                            false => f64::from(seen) == value,
+                        };
+                        if !is_same {
+                            let place = format!("{}[{row}, {column}] in step {i} of {options:?}", tensor.name);
+                            return Err(format!("{place} is {seen}, the reference {value}\n  {:?}", case.op.0));
+                        }
+                        strange += usize::from(!value.is_finite());
+                    }
+                }
+            }
+        }
+        Ok(strange)
+    }
+
+    /// Both executors, with the tensors' contents.
+    fn load(&self, device: &Device, options: Options) -> Result<(GpuExecutor, CpuExecutor<Tracked>), String> {
+        let text = |error: wgrad::Error| error.to_string();
         let mut gpu = GpuExecutor::new(device, Arc::new(self.plan(true)), options).map_err(text)?;
         let mut cpu = CpuExecutor::<Tracked>::new(Arc::new(self.plan(false)), 1).map_err(text)?;
         for (i, (tensor, content)) in self.tensors.iter().zip(&self.contents).enumerate() {
@@ -223,24 +292,7 @@ impl Bench {
                 }
             }
         }
-        let mut tally = Tally::default();
-        for (i, case) in self.cases.iter().enumerate() {
-            gpu.run_step(Phase::Train, i, &case.batch).map_err(text)?;
-            cpu.run_step(Phase::Train, i, &case.batch).map_err(text)?;
-            let place = || format!("in step {i} of {options:?}: {:?}\n  {:?}", case.op.0, case.batch);
-            let before = tally.elements;
-            self.compare(case, &mut gpu, &cpu, &mut tally).map_err(|what| format!("{what}\n  {}", place()))?;
-            let compared = tally.elements - before;
-            if compared != case.elements {
-                return Err(format!("{compared} elements compared, expected {}\n  {}", case.elements, place()));
-            }
-            tally.steps += 1;
-        }
-        let overwritten = gpu.overwritten().map_err(text)?;
-        if !overwritten.is_empty() {
-            return Err(format!("written past the end of {}", overwritten.join(", ")));
-        }
-        Ok(tally)
+        Ok((gpu, cpu))
     }
 
     /// Every tensor that the step may write.
