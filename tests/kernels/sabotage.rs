@@ -61,7 +61,7 @@ impl Op for Broken {
             sources[0] = sources[0].replace(sum, "let z = 1.001 * (sum + bias_at(n4));");
         }
         if self.fault == Fault::PastTheEnd {
-            let kernel = "    let tile = group.y";
+            let kernel = "    let tile = p.group";
             assert!(sources[0].contains(kernel), "the sabotage needs this line");
             let past = format!("    y[{ROWS}u * p.y_pitch] = vec4(1.0);\n");
             sources[0] = sources[0].replace(kernel, &format!("{past}{kernel}"));
