@@ -66,6 +66,17 @@ pub enum Task {
     Classification,
 }
 
+impl Task {
+    /// Outputs of a network for this many classes or target columns.
+    pub fn outputs(self, classes: usize, targets: usize) -> usize {
+        match self {
+            Task::Classification => classes,
+            Task::Binary => 1,
+            Task::Regression => targets,
+        }
+    }
+}
+
 /// What happens to rows with missing values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -195,7 +195,7 @@ impl Features {
 impl Dataset {
     /// How many outputs a model of this data has.
     pub fn outputs(&self) -> usize {
-        self.preprocessing.outputs()
+        self.task.outputs(self.classes.len(), self.target_columns())
     }
 
     /// How many numbers a row of `targets` has.

@@ -101,11 +101,7 @@ impl Preprocessing {
 
     /// How many outputs a model of such data has.
     pub fn outputs(&self) -> usize {
-        match self.task {
-            Task::Classification => self.classes.len(),
-            Task::Binary => 1,
-            Task::Regression => self.targets.len(),
-        }
+        self.task.outputs(self.classes.len(), self.targets.len())
     }
 
     /// How many columns the encoded features have.
