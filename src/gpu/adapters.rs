@@ -4,7 +4,7 @@ use crate::error::{Error, Result, suggestion};
 use crate::ops::Class;
 use crate::plan::DeviceInfo;
 
-use super::executor::Device;
+use super::device::Device;
 
 /// An adapter as `wgrad devices` lists it.
 #[derive(Debug, Clone)]

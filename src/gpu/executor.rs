@@ -3,139 +3,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use super::adapters::Adapter;
+use super::device::{Device, PATIENCE};
 use super::joined::{self, Joined};
 use super::kernel::Kernel;
-use super::memory::{CANARY_BYTES, Memory, Place, pad, row_bytes};
+use super::memory::{Memory, Place, pad, row_bytes};
 use super::submits::{self, Cut};
 use crate::error::{Error, Result};
 use crate::ops::{Batch, Class, TensorId};
 use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Step, Values, bytes};
-
-/// An opened adapter. Clones share it.
-#[derive(Clone)]
-pub struct Device {
-    inner: wgpu::Device,
-    queue: wgpu::Queue,
-    info: DeviceInfo,
-    class: Class,
-    /// The first error that no call returned: lost device, failed validation, memory.
-    failure: Arc<Mutex<Option<String>>>,
-}
-
-impl Device {
-    /// Opens an adapter with its own limits.
-    ///
-    /// # Errors
-    /// [`Error::Device`] if the driver refuses.
-    pub fn open(adapter: &Adapter) -> Result<Self> {
-        let mut required_features = wgpu::Features::IMMEDIATES;
-        if adapter.class == Class::SoftwareLanes {
-            required_features |= wgpu::Features::SUBGROUP;
-        }
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("wgrad"),
-            required_features,
-            required_limits: adapter.inner.limits(),
-            memory_hints: wgpu::MemoryHints::Performance,
-            ..Default::default()
-        };
-        let (inner, queue) = pollster::block_on(adapter.inner.request_device(&descriptor)).map_err(|error| {
-            Error::device(format!("{} could not be opened: {error}", adapter.name)).remedy("use --device cpu")
-        })?;
-        let failure = Arc::new(Mutex::new(None));
-        let note = |failure: &Arc<Mutex<Option<String>>>, what: String| {
-            failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(what);
-        };
-        let uncaptured = failure.clone();
-        inner.on_uncaptured_error(Arc::new(move |error| note(&uncaptured, error.to_string())));
-        let lost = failure.clone();
-        inner.set_device_lost_callback(move |reason, message| {
-            note(&lost, format!("the device was lost ({reason:?}) {message}"))
-        });
-        Ok(Device { inner, queue, info: adapter.info(), class: adapter.class, failure })
-    }
-
-    /// The largest tensor a kernel can be shown, in bytes.
-    pub fn max_binding(&self) -> u64 {
-        let limits = self.inner.limits();
-        // Bindings end at 2 GiB whatever the adapter says, and reach over the canaries behind their tensors.
-        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min((1 << 31) - 256);
-        most / 256 * 256 - CANARY_BYTES
-    }
-
-    /// Whether there is room for so many bytes now: they are asked for and given back. On a device that shares the
-    /// host's memory the answer may be better than the truth.
-    pub fn has_room(&self, bytes: u64) -> bool {
-        let most = self.inner.limits().max_buffer_size.min(1 << 30);
-        let scope = self.inner.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let buffer = |i: u64| {
-            let (size, usage) = ((bytes - i * most).min(most).max(4), wgpu::BufferUsages::STORAGE);
-            self.inner.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
-        };
-        let buffers: Vec<wgpu::Buffer> = (0..bytes.div_ceil(most)).map(buffer).collect();
-        let has_room = pollster::block_on(scope.pop()).is_none();
-        buffers.iter().for_each(wgpu::Buffer::destroy);
-        has_room
-    }
-
-    /// Bytes that are allocated on the device now, waiting for it first; None where the backend does not tell.
-    pub fn held_bytes(&self) -> Option<u64> {
-        self.inner.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) }).ok()?;
-        self.inner.generate_allocator_report().map(|report| report.total_allocated_bytes)
-    }
-
-    /// Whether it runs many training steps of a plan in one dispatch.
-    pub fn joins(&self, plan: &Plan) -> bool {
-        plan.is_tiny()
-            && matches!(joined::join(plan, joined::threads(self.class)), Ok(Some(joined)) if self.can_bind(&joined))
-    }
-
-    /// Whether a kernel can be shown all that the joined one is.
-    fn can_bind(&self, joined: &Joined) -> bool {
-        joined.buffers.len() < self.inner.limits().max_storage_buffers_per_shader_stage as usize
-    }
-
-    /// Its kind, its name and its driver.
-    pub fn info(&self) -> &DeviceInfo {
-        &self.info
-    }
-
-    /// Which kernels it runs.
-    pub fn class(&self) -> Class {
-        self.class
-    }
-
-    /// Runs no workgroup of a kernel. A software adapter turns a kernel into machine code when it first runs, on a
-    /// thread of its own: so that begins while the next kernel is made and the data are loaded.
-    fn warm_up(&self, prepared: &Prepared) {
-        if self.class == Class::Hardware {
-            return;
-        }
-        let Prepared { kernel, bind_group } = prepared;
-        let mut encoder = self.inner.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        pass.set_pipeline(&kernel.pipeline);
-        pass.set_bind_group(0, bind_group, &[]);
-        pass.set_immediates(0, &vec![0; kernel.layout.immediates as usize]);
-        pass.dispatch_workgroups(0, 1, 1);
-        drop(pass);
-        self.queue.submit([encoder.finish()]);
-    }
-
-    /// The first error that happened behind a call's back.
-    fn failure(&self) -> Result<()> {
-        match self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_deref() {
-            Some(what) => Err(Error::device(what.lines().map(str::trim).collect::<Vec<_>>().join(" "))
-                .at(&self.info.adapter)
-                .remedy("use --device cpu, or try again")),
-            None => Ok(()),
-        }
-    }
-}
 
 /// How an executor is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -189,9 +66,6 @@ pub struct GpuExecutor {
 
 /// Submits that wait on the device at once.
 const MAX_IN_FLIGHT: usize = 3;
-
-/// How long a wait may take before the device counts as hung.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Bytes written in one piece, which bounds the driver's staging memory.
 const WRITE_BYTES: u64 = 16 << 20;
@@ -259,7 +133,7 @@ impl GpuExecutor {
             entries: &entries,
         });
         let prepared = Prepared { kernel: Arc::new(kernel), bind_group };
-        device.warm_up(&prepared);
+        device.warm_up(&prepared.kernel, &prepared.bind_group);
         device.failure()?;
         Ok(Some(Whole { joined, prepared, table, batches }))
     }
@@ -322,7 +196,7 @@ impl GpuExecutor {
         let prepared = Prepared { kernel: kernel.clone(), bind_group };
         if is_new {
             self.kernels.insert(source, kernel);
-            self.device.warm_up(&prepared);
+            self.device.warm_up(&prepared.kernel, &prepared.bind_group);
         }
         Ok(prepared)
     }
