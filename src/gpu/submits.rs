@@ -36,7 +36,7 @@ pub enum Cut {
 }
 
 /// Cuts batches whose steps take so many floating-point operations each into submits of at most `limit`. A step that
-/// alone is beyond it is a range of its own, for [`pieces`].
+/// alone is beyond it is a range of its own, for `pieces`.
 pub fn cut(flops: &[u64], limit: u64) -> Cut {
     let all: u64 = flops.iter().sum();
     if all <= limit {

@@ -18,7 +18,7 @@ pub struct State {
     pub open: Open,
     /// Mean loss of the first batch, before any step.
     pub start_loss: Option<f64>,
-    /// Weights and running statistics, in the order of [`Plan::model_tensors`].
+    /// Weights and running statistics, in the order of [`crate::plan::Plan::model_tensors`].
     pub weights: Vec<Vec<f32>>,
     /// The optimizer's slots, one after the other in the order of the plan's parameters.
     pub slots: Vec<Vec<f32>>,
