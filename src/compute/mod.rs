@@ -4,6 +4,6 @@ pub mod product;
 pub mod simd;
 pub mod team;
 
-pub use product::{Operand, Strides};
+pub use product::{Operand, Packed, Strides};
 pub use simd::{Simd, wide};
 pub use team::Team;

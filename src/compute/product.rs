@@ -58,8 +58,32 @@ const DEPTH: usize = 176;
 /// Most rows of one block, which read the panels together from an outer cache.
 const MOST_ROWS: usize = 128;
 
+/// Most panels that one task packs, row by row of all of them.
+const MOST_PANELS: usize = 4;
+
 /// Columns of a product from which on its left operand is worth packing too.
 const PACKED_COLUMNS: usize = 256;
+
+/// A line of the processor's caches.
+#[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+/// Room for packed operands, kept between products. It starts where a cache line does: vectors that lie across two lines
+/// take two reads.
+#[derive(Debug, Default)]
+pub struct Packed(Vec<Line>);
+
+impl Packed {
+    /// Room for so many elements, in whole lines. What is there is what the last product left.
+    fn room(&mut self, elements: usize) -> &mut [f32] {
+        let lines = elements.div_ceil(LANES);
+        if self.0.len() < lines {
+            self.0.resize(lines, Line::default());
+        }
+        &mut bytemuck::cast_slice_mut(&mut self.0[..lines])[..elements]
+    }
+}
 
 /// What follows a product, for a block of whole rows: its first row's number and its elements.
 pub type Finish<'a, T> = &'a (dyn Fn(usize, &mut [T]) + Sync);
@@ -72,7 +96,7 @@ pub type Finish<'a, T> = &'a (dyn Fn(usize, &mut [T]) + Sync);
 pub fn product(
     simd: Simd,
     team: &Team,
-    packed: &mut Vec<f32>,
+    packed: &mut Packed,
     [m, k, n]: [usize; 3],
     a: Operand<f32>,
     b: Operand<f32>,
@@ -83,23 +107,21 @@ pub fn product(
     if m == 0 || n == 0 {
         return;
     }
-    let panel = k * COLUMNS;
-    let length = n.div_ceil(COLUMNS) * panel;
-    if packed.len() < length {
-        packed.resize(length, 0.0);
-    }
-    let packed = &mut packed[..length];
+    let panels = n.div_ceil(COLUMNS);
+    let packed = packed.room(panels * k * COLUMNS);
     let parallel = team.threads() > 1 && m * k * n >= PARALLEL;
-    let pack = |j: usize, panel: &mut [f32]| pack(simd, k, n.min((j + 1) * COLUMNS) - j * COLUMNS, j, b, panel);
+    let together = if parallel { panels.div_ceil(2 * team.threads()).min(MOST_PANELS) } else { MOST_PANELS };
+    let length = (together * k * COLUMNS).max(1);
+    let pack = |i: usize, panels: &mut [f32]| pack(simd, k, n, i * together * COLUMNS, b, panels);
     if !parallel {
-        packed.chunks_mut(panel.max(1)).enumerate().for_each(|(j, panel)| pack(j, panel));
+        packed.chunks_mut(length).enumerate().for_each(|(i, panels)| pack(i, panels));
         for (i, c) in c.chunks_mut(MOST_ROWS * n).enumerate() {
             block(simd, k, n, a, packed, i * MOST_ROWS, c);
             finish(i * MOST_ROWS, c);
         }
         return;
     }
-    team.chunks([&mut *packed], panel, |j, [panel]| pack(j, panel));
+    team.chunks([&mut *packed], length, |i, [panels]| pack(i, panels));
     let packed = &*packed;
     let rows = block_rows(m, team.threads());
     team.chunks([c], rows * n, |i, [c]| {
@@ -113,22 +135,27 @@ pub fn block_rows(m: usize, threads: usize) -> usize {
     m.div_ceil(2 * threads).next_multiple_of(ROWS).clamp(2 * ROWS, MOST_ROWS)
 }
 
-/// Columns `j·COLUMNS ..+ columns` of `b` as k rows of [`COLUMNS`], the last ones zero where `b` has fewer.
-fn pack(simd: Simd, k: usize, columns: usize, j: usize, b: Operand<f32>, panel: &mut [f32]) {
-    let first = j * COLUMNS * b.strides.column;
-    if columns < COLUMNS {
-        panel.fill(0.0);
+/// Columns `first ..` of `b`, as many panels of k rows of [`COLUMNS`] as there is room for; the last columns are zero where
+/// `b` has fewer.
+fn pack(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, panels: &mut [f32]) {
+    let columns = (n - first).min(panels.len() / k.max(1));
+    if !columns.is_multiple_of(COLUMNS) {
+        panels.fill(0.0);
     }
     if b.strides.column == 1 {
+        // Row by row through all panels, because rows may lie a page apart.
         wide(|| {
-            for (p, row) in panel.chunks_exact_mut(COLUMNS).enumerate() {
-                let from = &b.values[b.start(p) + first..][..columns];
-                match <&[f32; COLUMNS]>::try_from(from) {
-                    // Vectors of a length known to the compiler are cheaper than a call that copies.
-                    Ok(from) => row.chunks_exact_mut(LANES).zip(from.as_chunks::<LANES>().0).for_each(|(to, from)| {
-                        to.copy_from_slice(from);
-                    }),
-                    Err(_) => row[..columns].copy_from_slice(from),
+            for p in 0..k {
+                let row = &b.values[b.start(p) + first..][..columns];
+                for (panel, from) in panels.chunks_exact_mut(k * COLUMNS).zip(row.chunks(COLUMNS)) {
+                    let to = &mut panel[p * COLUMNS..][..COLUMNS];
+                    match <&[f32; COLUMNS]>::try_from(from) {
+                        // Vectors of a length known to the compiler are cheaper than a call that copies.
+                        Ok(from) => to.chunks_exact_mut(LANES).zip(from.as_chunks::<LANES>().0).for_each(|(to, from)| {
+                            to.copy_from_slice(from);
+                        }),
+                        Err(_) => to[..from.len()].copy_from_slice(from),
+                    }
                 }
             }
         });
@@ -136,16 +163,19 @@ fn pack(simd: Simd, k: usize, columns: usize, j: usize, b: Operand<f32>, panel: 
     }
     let (whole_columns, whole_k) =
         if b.strides.row == 1 && b.order.is_none() { (columns & !7, k & !7) } else { (0, 0) };
+    // Where column j of row 0 is, and where it goes.
+    let from = |j: usize| (first + j) * b.strides.column;
+    let to = |j: usize| j / COLUMNS * k * COLUMNS + j % COLUMNS;
     for j in (0..whole_columns).step_by(8) {
         for p in (0..whole_k).step_by(8) {
-            let rows = std::array::from_fn(|i| first + (j + i) * b.strides.column + p);
-            simd.transpose(b.values, &rows, &mut panel[p * COLUMNS + j..], COLUMNS);
+            let rows = std::array::from_fn(|i| from(j + i) + p);
+            simd.transpose(b.values, &rows, &mut panels[to(j) + p * COLUMNS..], COLUMNS);
         }
     }
     for p in 0..k {
         let done = if p < whole_k { whole_columns } else { 0 };
         for j in done..columns {
-            panel[p * COLUMNS + j] = b.values[b.start(p) + first + j * b.strides.column];
+            panels[to(j) + p * COLUMNS] = b.values[b.start(p) + from(j)];
         }
     }
 }
@@ -156,19 +186,19 @@ fn block(simd: Simd, k: usize, n: usize, a: Operand<f32>, packed: &[f32], first:
     if passes == 0 {
         c.fill(0.0);
     }
-    let mut right = Right { simd, packed, n, k, depth: 0..0 };
-    let mut left = [0.0; MOST_ROWS * DEPTH];
-    for pass in 0..passes {
-        // Passes start at multiples of 8, so that all blocks to transpose are whole.
-        let start = |pass: usize| if pass == passes { k } else { (k * pass / passes) & !7 };
-        right.depth = start(pass)..start(pass + 1);
-        if n < PACKED_COLUMNS {
+    // Passes start at multiples of 8, so that all blocks to transpose are whole.
+    let start = |pass: usize| if pass == passes { k } else { (k * pass / passes) & !7 };
+    let passes = (0..passes).map(|pass| Right { simd, packed, n, k, depth: start(pass)..start(pass + 1) });
+    if n < PACKED_COLUMNS {
+        for right in passes {
             let start = right.depth.start * a.strides.column;
-            let left = |row: usize| a.start(first + row) + start;
-            right.multiply(a.values, left, a.strides.column, c);
-        } else {
-            right.multiply_packed(a, first, &mut left, c);
+            right.multiply(a.values, |row| a.start(first + row) + start, a.strides.column, c);
         }
+        return;
+    }
+    let mut left = [Line::default(); MOST_ROWS * DEPTH / LANES];
+    for right in passes {
+        right.multiply_packed(a, first, bytemuck::cast_slice_mut(&mut left), c);
     }
 }
 
@@ -186,11 +216,8 @@ impl Right<'_> {
     /// strides. Rows a power of two apart would all fall into the same few places of the first-level cache.
     fn multiply_packed(&self, a: Operand<f32>, first: usize, packed: &mut [f32], c: &mut [f32]) {
         let (n, rows, depth, adds) = (self.n, c.len() / self.n, self.depth.len(), self.depth.start > 0);
-        let tiles = rows.div_ceil(ROWS);
-        let packed = &mut packed[..tiles * depth * ROWS];
-        for (tile, packed) in packed.chunks_exact_mut(depth * ROWS).enumerate() {
-            self.pack_left(a, first + tile * ROWS, (rows - tile * ROWS).min(ROWS), packed);
-        }
+        let packed = &mut packed[..rows.div_ceil(ROWS) * depth * ROWS];
+        self.pack_left(a, first, rows, packed);
         for j in 0..n.div_ceil(COLUMNS) {
             let columns = COLUMNS.min(n - j * COLUMNS);
             let whole = if columns.is_multiple_of(LANES) { rows / ROWS } else { 0 };
@@ -229,26 +256,31 @@ impl Right<'_> {
         }
     }
 
-    /// One tile of the left operand, column after column; rows that it has not are a copy of its last one.
+    /// Rows `first ..+ rows` of the left operand, tile after tile, each column after column; rows that the last tile has
+    /// not are a copy of its last one.
     fn pack_left(&self, a: Operand<f32>, first: usize, rows: usize, packed: &mut [f32]) {
         let (depth, first_depth) = (self.depth.len(), self.depth.start);
-        let starts: [usize; ROWS] = std::array::from_fn(|r| a.start(first + r.min(rows - 1)));
-        if a.strides.row == 1 && a.order.is_none() && rows == ROWS {
-            for (p, to) in packed.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
-                let from = &a.values[starts[0] + (first_depth + p) * a.strides.column..];
-                *to = *from.first_chunk().expect("an operand covers its matrix");
+        // A transposed operand is read along its columns, all tiles at once: its rows may lie a page apart.
+        let read = if a.strides.row == 1 && a.order.is_none() { rows / ROWS } else { 0 };
+        for p in 0..depth {
+            let column = &a.values[first + (first_depth + p) * a.strides.column..][..read * ROWS];
+            for (tile, from) in column.as_chunks::<ROWS>().0.iter().enumerate() {
+                packed[(tile * depth + p) * ROWS..][..ROWS].copy_from_slice(from);
             }
-            return;
         }
-        let whole = if a.strides.column == 1 { depth & !7 } else { 0 };
-        for p in (0..whole).step_by(8) {
-            let rows = starts.map(|start| start + first_depth + p);
-            self.simd.transpose(a.values, &rows, &mut packed[p * ROWS..], ROWS);
-        }
-        for p in whole..depth {
-            let at = (first_depth + p) * a.strides.column;
-            let to = &mut packed[p * ROWS..][..ROWS];
-            to.iter_mut().zip(starts).for_each(|(to, start)| *to = a.values[start + at]);
+        for (tile, packed) in packed.chunks_exact_mut(depth * ROWS).enumerate().skip(read) {
+            let last = rows - tile * ROWS - 1;
+            let starts: [usize; ROWS] = std::array::from_fn(|r| a.start(first + tile * ROWS + r.min(last)));
+            let whole = if a.strides.column == 1 { depth & !7 } else { 0 };
+            for p in (0..whole).step_by(8) {
+                let rows = starts.map(|start| start + first_depth + p);
+                self.simd.transpose(a.values, &rows, &mut packed[p * ROWS..], ROWS);
+            }
+            for p in whole..depth {
+                let at = (first_depth + p) * a.strides.column;
+                let to = &mut packed[p * ROWS..][..ROWS];
+                to.iter_mut().zip(starts).for_each(|(to, start)| *to = a.values[start + at]);
+            }
         }
     }
 

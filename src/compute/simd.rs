@@ -217,8 +217,30 @@ mod x86 {
         }
     }
 
-    /// Tiles one below the other, whose rows of `left` lie together. Four steps of k at a time, and with each four a line
-    /// of `next`, which is not read but fetched: the next panel is in the second cache when its turn comes.
+    /// `sums += left·right`: a column of [`ROWS`] elements times a row of `16·VECTORS`.
+    ///
+    /// # Safety
+    /// Both must be valid for as many reads.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn multiply_add<const VECTORS: usize>(
+        sums: &mut [[__m512; VECTORS]; ROWS],
+        left: *const f32,
+        right: *const f32,
+    ) {
+        // SAFETY: the vectors of a row.
+        let right: [__m512; VECTORS] = std::array::from_fn(|v| unsafe { _mm512_loadu_ps(right.add(16 * v)) });
+        for (i, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: element i of a column.
+            let left = _mm512_set1_ps(unsafe { *left.add(i) });
+            for (sum, right) in sums.iter_mut().zip(right) {
+                *sum = _mm512_fmadd_ps(left, right, *sum);
+            }
+        }
+    }
+
+    /// Tiles one below the other, whose rows of `left` lie together. Eight steps of k at a time, and with each eight two
+    /// lines of `next`, which are not read but fetched: the next panel is in the second cache when its turn comes.
     ///
     /// # Safety
     /// `left` must be valid for `tiles·k·ROWS` reads, `right` for `k·COLUMNS` reads, `c` for reads and writes of
@@ -243,25 +265,22 @@ mod x86 {
             }
             let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
             let mut right = right;
-            for first in (0..k).step_by(4) {
+            for _ in 0..k / 8 {
                 _mm_prefetch::<_MM_HINT_T1>(next.cast());
-                next = next.wrapping_add(16);
-                for _ in first..k.min(first + 4) {
-                    let mut b = [_mm512_setzero_ps(); VECTORS];
-                    for (v, b) in b.iter_mut().enumerate() {
-                        // SAFETY: column 16·v of row p.
-                        *b = unsafe { _mm512_loadu_ps(right.add(16 * v)) };
-                    }
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        // SAFETY: row i of column p of the tile.
-                        let a = _mm512_set1_ps(unsafe { *left.add(i) });
-                        for (sum, b) in sums.iter_mut().zip(b) {
-                            *sum = _mm512_fmadd_ps(a, b, *sum);
-                        }
-                    }
-                    left = left.wrapping_add(ROWS);
-                    right = right.wrapping_add(COLUMNS);
+                _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(16).cast());
+                next = next.wrapping_add(32);
+                for p in 0..8 {
+                    // SAFETY: eight columns of the tile, eight rows of the panel.
+                    unsafe { multiply_add(&mut sums, left.add(p * ROWS), right.add(p * COLUMNS)) };
                 }
+                left = left.wrapping_add(8 * ROWS);
+                right = right.wrapping_add(8 * COLUMNS);
+            }
+            for _ in 0..k % 8 {
+                // SAFETY: one column of the tile, one row of the panel.
+                unsafe { multiply_add(&mut sums, left, right) };
+                left = left.wrapping_add(ROWS);
+                right = right.wrapping_add(COLUMNS);
             }
             for (i, sums) in sums.into_iter().enumerate() {
                 for (v, sum) in sums.into_iter().enumerate() {

@@ -11,7 +11,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
 
 use super::tracked::Tracked;
 use crate::compute::product::{Finish, block_rows, product};
-use crate::compute::{Operand, Simd, Team, wide};
+use crate::compute::{Operand, Packed, Simd, Team, wide};
 
 /// One value for each number type, picked by [`Real::pick`]; how rows keep functions that are generic over `Real`.
 pub struct Each<F: Family> {
@@ -102,7 +102,7 @@ pub trait Real:
     /// kept between products.
     fn product(
         team: &Team,
-        _packed: &mut Vec<f32>,
+        _packed: &mut Packed,
         [m, k, n]: [usize; 3],
         a: Operand<Self>,
         b: Operand<Self>,
@@ -214,7 +214,7 @@ macro_rules! impl_real {
 impl_real!(f32, f32, libm::erff, {
     fn product(
         team: &Team,
-        packed: &mut Vec<f32>,
+        packed: &mut Packed,
         [m, k, n]: [usize; 3],
         a: Operand<Self>,
         b: Operand<Self>,

@@ -4,7 +4,7 @@ use std::cell::{Ref, RefCell, RefMut};
 
 use super::TensorId;
 use crate::compute::product::Finish;
-use crate::compute::{Operand, Team};
+use crate::compute::{Operand, Packed, Team};
 use crate::model::real::Real;
 
 /// One tensor's elements.
@@ -26,7 +26,7 @@ pub struct Cells<T> {
     /// Room for a twin's intermediate values, kept between steps.
     scratch: RefCell<Vec<T>>,
     /// Room for a product's right operand, kept between steps.
-    packed: RefCell<Vec<f32>>,
+    packed: RefCell<Packed>,
     team: Team,
 }
 
