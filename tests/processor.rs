@@ -3,7 +3,7 @@
 
 use wgrad::bench::{Subject, first_batch};
 use wgrad::compute::product::product;
-use wgrad::compute::{Operand, Simd, Team};
+use wgrad::compute::{Operand, Packed, Simd, Team};
 use wgrad::cpu::CpuExecutor;
 use wgrad::model::real::Real;
 use wgrad::model::tracked::Tracked;
@@ -81,12 +81,23 @@ impl Case {
 
     /// The product on a poisoned destination, between canaries.
     fn run(&self, simd: Simd, team: &Team) -> Vec<f32> {
-        let [m, _, n] = self.sizes;
+        let [m, k, n] = self.sizes;
         let (a, b) = self.operands();
         const CANARY: f32 = 12345.0;
         let mut c = vec![CANARY; m * n + 128];
         c[64..64 + m * n].fill(f32::NAN);
-        let mut packed = vec![f32::NAN; 5];
+        // What another product left in the room for packed operands is not read.
+        let (mut packed, nan) = (Packed::default(), vec![f32::NAN; k * n + 1]);
+        product(
+            simd,
+            team,
+            &mut packed,
+            [1, k, n],
+            Operand::rows(&nan, k),
+            Operand::rows(&nan, n),
+            &mut vec![0.0; n],
+            &|_, _| {},
+        );
         product(simd, team, &mut packed, self.sizes, a, b, &mut c[64..64 + m * n], &|_, _| {});
         assert!(c[..64].iter().chain(&c[64 + m * n..]).all(|&c| c == CANARY), "written beyond {:?}", self.sizes);
         c[64..64 + m * n].to_vec()
@@ -173,7 +184,7 @@ fn a_product_has_the_same_bits_on_any_number_of_threads_and_finishes_each_row_on
                     let [m, _, n] = sizes;
                     let (a, b) = case.operands();
                     let mut c = vec![0.0; m * n];
-                    product(simd, &team, &mut Vec::new(), sizes, a, b, &mut c, &|first, block| {
+                    product(simd, &team, &mut Packed::default(), sizes, a, b, &mut c, &|first, block| {
                         let rows = block.chunks_exact_mut(n).enumerate();
                         rows.for_each(|(i, row)| row.iter_mut().for_each(|c| *c += (first + i) as f32));
                     });

@@ -151,9 +151,11 @@ fn pack(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, panels: &
                     let to = &mut panel[p * COLUMNS..][..COLUMNS];
                     match <&[f32; COLUMNS]>::try_from(from) {
                         // Vectors of a length known to the compiler are cheaper than a call that copies.
-                        Ok(from) => to.chunks_exact_mut(LANES).zip(from.as_chunks::<LANES>().0).for_each(|(to, from)| {
-                            to.copy_from_slice(from);
-                        }),
+                        Ok(from) => {
+                            to.chunks_exact_mut(LANES).zip(from.as_chunks::<LANES>().0).for_each(|(to, from)| {
+                                to.copy_from_slice(from);
+                            })
+                        }
                         Err(_) => to[..from.len()].copy_from_slice(from),
                     }
                 }
@@ -166,10 +168,10 @@ fn pack(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, panels: &
     // Where column j of row 0 is, and where it goes.
     let from = |j: usize| (first + j) * b.strides.column;
     let to = |j: usize| j / COLUMNS * k * COLUMNS + j % COLUMNS;
-    for j in (0..whole_columns).step_by(8) {
-        for p in (0..whole_k).step_by(8) {
-            let rows = std::array::from_fn(|i| from(j + i) + p);
-            simd.transpose(b.values, &rows, &mut panels[to(j) + p * COLUMNS..], COLUMNS);
+    if whole_k > 0 {
+        for j in (0..whole_columns).step_by(8) {
+            let rows = std::array::from_fn(|i| from(j + i));
+            simd.transpose(b.values, &rows, whole_k, &mut panels[to(j)..], COLUMNS);
         }
     }
     for p in 0..k {
@@ -272,9 +274,8 @@ impl Right<'_> {
             let last = rows - tile * ROWS - 1;
             let starts: [usize; ROWS] = std::array::from_fn(|r| a.start(first + tile * ROWS + r.min(last)));
             let whole = if a.strides.column == 1 { depth & !7 } else { 0 };
-            for p in (0..whole).step_by(8) {
-                let rows = starts.map(|start| start + first_depth + p);
-                self.simd.transpose(a.values, &rows, &mut packed[p * ROWS..], ROWS);
+            if whole > 0 {
+                self.simd.transpose(a.values, &starts.map(|start| start + first_depth), whole, packed, ROWS);
             }
             for p in whole..depth {
                 let at = (first_depth + p) * a.strides.column;

@@ -113,17 +113,19 @@ impl Simd {
         }
     }
 
-    /// Transposes 8 × 8 elements: `to[j·pitch + i] = from[rows[i] + j]`.
+    /// Transposes 8 rows of `length` elements, a multiple of 8: `to[j·pitch + i] = from[rows[i] + j]`.
     ///
     /// # Panics
     /// If a slice is too short.
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
-    pub fn transpose(self, from: &[f32], rows: &[usize; 8], to: &mut [f32], pitch: usize) {
-        assert!(rows.iter().all(|row| row + 8 <= from.len()) && 7 * pitch + 8 <= to.len(), "a block is 8 × 8");
+    pub fn transpose(self, from: &[f32], rows: &[usize; 8], length: usize, to: &mut [f32], pitch: usize) {
+        assert!(length > 0 && length.is_multiple_of(8), "a block is 8 × 8");
+        assert!(rows.iter().all(|row| row + length <= from.len()), "the rows lie in the matrix");
+        assert!((length - 1) * pitch + 8 <= to.len(), "there is room for the columns");
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the processor has AVX, and 8 rows of 8 elements lie in both slices.
+        // SAFETY: the processor has AVX, and the assertions above are what the function asks for.
         unsafe {
-            x86::transpose(rows.map(|row| from.as_ptr().add(row)), to.as_mut_ptr(), pitch);
+            x86::transpose(rows.map(|row| from.as_ptr().add(row)), length, to.as_mut_ptr(), pitch);
         }
     }
 }
@@ -344,39 +346,42 @@ mod x86 {
     }
 
     /// # Safety
-    /// Each of `rows` must be valid for 8 reads, `to` for 8 writes at each of 8 multiples of `pitch`.
+    /// Each of `rows` must be valid for `length` reads, a multiple of 8, `to` for 8 writes at each of `length` multiples
+    /// of `pitch`.
     #[target_feature(enable = "avx")]
-    pub unsafe fn transpose(rows: [*const f32; 8], to: *mut f32, pitch: usize) {
-        // SAFETY: 8 elements of each row.
-        let r = rows.map(|row| unsafe { _mm256_loadu_ps(row) });
-        // Pairs, then fours, then eights of rows change places.
-        let pairs: [__m256; 8] = [
-            _mm256_unpacklo_ps(r[0], r[1]),
-            _mm256_unpackhi_ps(r[0], r[1]),
-            _mm256_unpacklo_ps(r[2], r[3]),
-            _mm256_unpackhi_ps(r[2], r[3]),
-            _mm256_unpacklo_ps(r[4], r[5]),
-            _mm256_unpackhi_ps(r[4], r[5]),
-            _mm256_unpacklo_ps(r[6], r[7]),
-            _mm256_unpackhi_ps(r[6], r[7]),
-        ];
-        let fours: [__m256; 8] = [
-            _mm256_shuffle_ps::<0x44>(pairs[0], pairs[2]),
-            _mm256_shuffle_ps::<0xee>(pairs[0], pairs[2]),
-            _mm256_shuffle_ps::<0x44>(pairs[1], pairs[3]),
-            _mm256_shuffle_ps::<0xee>(pairs[1], pairs[3]),
-            _mm256_shuffle_ps::<0x44>(pairs[4], pairs[6]),
-            _mm256_shuffle_ps::<0xee>(pairs[4], pairs[6]),
-            _mm256_shuffle_ps::<0x44>(pairs[5], pairs[7]),
-            _mm256_shuffle_ps::<0xee>(pairs[5], pairs[7]),
-        ];
-        for i in 0..4 {
-            let low = _mm256_permute2f128_ps::<0x20>(fours[i], fours[i + 4]);
-            let high = _mm256_permute2f128_ps::<0x31>(fours[i], fours[i + 4]);
-            // SAFETY: rows i and i + 4 of `to`.
-            unsafe {
-                _mm256_storeu_ps(to.add(i * pitch), low);
-                _mm256_storeu_ps(to.add((i + 4) * pitch), high);
+    pub unsafe fn transpose(rows: [*const f32; 8], length: usize, to: *mut f32, pitch: usize) {
+        for first in (0..length).step_by(8) {
+            // SAFETY: 8 elements of each row.
+            let r = rows.map(|row| unsafe { _mm256_loadu_ps(row.add(first)) });
+            // Pairs, then fours, then eights of rows change places.
+            let pairs: [__m256; 8] = [
+                _mm256_unpacklo_ps(r[0], r[1]),
+                _mm256_unpackhi_ps(r[0], r[1]),
+                _mm256_unpacklo_ps(r[2], r[3]),
+                _mm256_unpackhi_ps(r[2], r[3]),
+                _mm256_unpacklo_ps(r[4], r[5]),
+                _mm256_unpackhi_ps(r[4], r[5]),
+                _mm256_unpacklo_ps(r[6], r[7]),
+                _mm256_unpackhi_ps(r[6], r[7]),
+            ];
+            let fours: [__m256; 8] = [
+                _mm256_shuffle_ps::<0x44>(pairs[0], pairs[2]),
+                _mm256_shuffle_ps::<0xee>(pairs[0], pairs[2]),
+                _mm256_shuffle_ps::<0x44>(pairs[1], pairs[3]),
+                _mm256_shuffle_ps::<0xee>(pairs[1], pairs[3]),
+                _mm256_shuffle_ps::<0x44>(pairs[4], pairs[6]),
+                _mm256_shuffle_ps::<0xee>(pairs[4], pairs[6]),
+                _mm256_shuffle_ps::<0x44>(pairs[5], pairs[7]),
+                _mm256_shuffle_ps::<0xee>(pairs[5], pairs[7]),
+            ];
+            for i in 0..4 {
+                let low = _mm256_permute2f128_ps::<0x20>(fours[i], fours[i + 4]);
+                let high = _mm256_permute2f128_ps::<0x31>(fours[i], fours[i + 4]);
+                // SAFETY: columns `first + i` and `first + i + 4`.
+                unsafe {
+                    _mm256_storeu_ps(to.add((first + i) * pitch), low);
+                    _mm256_storeu_ps(to.add((first + i + 4) * pitch), high);
+                }
             }
         }
     }
