@@ -114,16 +114,18 @@ impl<T: Twin> Executor for CpuExecutor<T> {
         Ok(())
     }
 
-    fn read(&mut self, tensor: TensorId, rows: Range<usize>) -> Result<Vec<f32>> {
+    fn read_into(&mut self, tensor: TensorId, rows: Range<usize>, values: &mut Vec<f32>) -> Result<()> {
         let columns = self.plan.tensor(tensor).columns;
         let range = rows.start * columns..rows.end * columns;
         self.counts.bytes_read += 4 * range.len() as u64;
-        Ok(match &*self.cells.storage(tensor) {
-            Storage::Real(own) => own[range].iter().map(|x| x.value() as f32).collect(),
-            Storage::F32(own) => own[range].to_vec(),
-            Storage::U32(own) => own[range].iter().map(|&x| x as f32).collect(),
-            Storage::U8(own) => own[range].iter().map(|&x| f32::from(x)).collect(),
-        })
+        values.clear();
+        match &*self.cells.storage(tensor) {
+            Storage::Real(own) => values.extend(own[range].iter().map(|x| x.value() as f32)),
+            Storage::F32(own) => values.extend_from_slice(&own[range]),
+            Storage::U32(own) => values.extend(own[range].iter().map(|&x| x as f32)),
+            Storage::U8(own) => values.extend(own[range].iter().map(|&x| f32::from(x))),
+        }
+        Ok(())
     }
 
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()> {

@@ -398,7 +398,7 @@ impl Executor for GpuExecutor {
         }
     }
 
-    fn read(&mut self, tensor: TensorId, rows: Range<usize>) -> Result<Vec<f32>> {
+    fn read_into(&mut self, tensor: TensorId, rows: Range<usize>, values: &mut Vec<f32>) -> Result<()> {
         let (columns, row_bytes) = (self.plan.tensor(tensor).columns, row_bytes(self.plan.tensor(tensor)));
         let element = self.plan.tensor(tensor).element;
         let place = self.memory.places[tensor.0].clone();
@@ -407,7 +407,8 @@ impl Executor for GpuExecutor {
             return Err(Error::internal(format!("rows {rows:?} of {} do not exist", self.plan.tensor(tensor).name)));
         }
         let raw = self.download(place.buffer, range)?;
-        let mut values = Vec::with_capacity(rows.len() * columns);
+        values.clear();
+        values.reserve(rows.len() * columns);
         for row in raw.chunks_exact(row_bytes as usize) {
             match element {
                 Element::U8 => values.extend(row[..columns].iter().map(|&byte| f32::from(byte))),
@@ -415,7 +416,7 @@ impl Executor for GpuExecutor {
                 Element::F32 => values.extend(words(&row[..4 * columns]).map(f32::from_bits)),
             }
         }
-        Ok(values)
+        Ok(())
     }
 
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()> {

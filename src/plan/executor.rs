@@ -55,8 +55,15 @@ pub trait Executor {
     /// Writes whole rows without padding, from row `first` on.
     fn write(&mut self, tensor: TensorId, first: usize, values: Values) -> Result<()>;
 
-    /// Reads rows `rows` without padding; integers as numbers.
-    fn read(&mut self, tensor: TensorId, rows: std::ops::Range<usize>) -> Result<Vec<f32>>;
+    /// Reads rows `rows` without padding; integers as numbers. They take the place of what `values` holds.
+    fn read_into(&mut self, tensor: TensorId, rows: std::ops::Range<usize>, values: &mut Vec<f32>) -> Result<()>;
+
+    /// [`Executor::read_into`] a vector of its own.
+    fn read(&mut self, tensor: TensorId, rows: std::ops::Range<usize>) -> Result<Vec<f32>> {
+        let mut values = Vec::new();
+        self.read_into(tensor, rows, &mut values)?;
+        Ok(values)
+    }
 
     /// Runs a list of steps once for each batch, in order. It may return before the device is done; reads wait.
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()>;

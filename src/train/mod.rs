@@ -112,6 +112,8 @@ pub struct Trainer<'a> {
     order: Vec<u32>,
     feed: Feed,
     batches: Vec<Batch>,
+    /// What was read of the last steps' results; kept for its room.
+    results: Vec<f32>,
     stopping: Stopping,
     plateau: Plateau,
     /// Steps taken.
@@ -200,6 +202,7 @@ impl<'a> Trainer<'a> {
             order,
             feed: Feed::default(),
             batches: Vec::new(),
+            results: Vec::new(),
             stopping,
             plateau: Plateau::default(),
             step: 0,
@@ -561,7 +564,11 @@ impl<'a> Trainer<'a> {
                 done = end;
             }
             let is_broken = done < window.end;
-            let values = if rows > 0 { self.executor.read(results, 0..rows as usize)? } else { Vec::new() };
+            let mut values = std::mem::take(&mut self.results);
+            values.clear();
+            if rows > 0 {
+                self.executor.read_into(results, 0..rows as usize, &mut values)?;
+            }
             let elapsed = began.0.elapsed().as_secs_f64();
             let mut rest = &values[..];
             for i in taken..done {
@@ -581,6 +588,7 @@ impl<'a> Trainer<'a> {
                     closed += 1;
                 }
             }
+            self.results = values;
             taken = done;
             if is_broken {
                 break;

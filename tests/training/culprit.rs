@@ -56,8 +56,8 @@ impl Executor for Spoiler<'_> {
     fn write(&mut self, tensor: TensorId, first: usize, values: Values) -> wgrad::Result<()> {
         self.inner.write(tensor, first, values)
     }
-    fn read(&mut self, tensor: TensorId, rows: Range<usize>) -> wgrad::Result<Vec<f32>> {
-        self.inner.read(tensor, rows)
+    fn read_into(&mut self, tensor: TensorId, rows: Range<usize>, values: &mut Vec<f32>) -> wgrad::Result<()> {
+        self.inner.read_into(tensor, rows, values)
     }
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> wgrad::Result<()> {
         for batch in batches {

@@ -144,8 +144,8 @@ impl Executor for Lossy {
         }
         self.inner.write(tensor, first, values)
     }
-    fn read(&mut self, tensor: TensorId, rows: Range<usize>) -> Result<Vec<f32>> {
-        self.inner.read(tensor, rows)
+    fn read_into(&mut self, tensor: TensorId, rows: Range<usize>, values: &mut Vec<f32>) -> Result<()> {
+        self.inner.read_into(tensor, rows, values)
     }
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()> {
         self.inner.run(phase, batches)

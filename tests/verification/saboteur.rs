@@ -83,12 +83,12 @@ impl Executor for Saboteur<'_> {
     fn write(&mut self, tensor: TensorId, first: usize, values: Values) -> wgrad::Result<()> {
         self.inner.write(tensor, first, values)
     }
-    fn read(&mut self, tensor: TensorId, rows: Range<usize>) -> wgrad::Result<Vec<f32>> {
-        let mut values = self.inner.read(tensor, rows)?;
+    fn read_into(&mut self, tensor: TensorId, rows: Range<usize>, values: &mut Vec<f32>) -> wgrad::Result<()> {
+        self.inner.read_into(tensor, rows, values)?;
         if self.fault == Fault::ShortRead && tensor == self.place.tensor {
             values.pop();
         }
-        Ok(values)
+        Ok(())
     }
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> wgrad::Result<()> {
         self.inner.run(phase, batches)
@@ -293,8 +293,8 @@ impl Executor for Overwritten<'_> {
     fn write(&mut self, tensor: TensorId, first: usize, values: Values) -> wgrad::Result<()> {
         self.0.write(tensor, first, values)
     }
-    fn read(&mut self, tensor: TensorId, rows: Range<usize>) -> wgrad::Result<Vec<f32>> {
-        self.0.read(tensor, rows)
+    fn read_into(&mut self, tensor: TensorId, rows: Range<usize>, values: &mut Vec<f32>) -> wgrad::Result<()> {
+        self.0.read_into(tensor, rows, values)
     }
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> wgrad::Result<()> {
         self.0.run(phase, batches)
