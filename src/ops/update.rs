@@ -10,7 +10,7 @@ use crate::model::real::Real;
 /// The most slots an optimizer has.
 const SLOTS: usize = 3;
 
-/// Parameters that one thread takes at a time: some 4 µs of work.
+/// Parameters that one thread takes at least: some 4 µs of work.
 const CHUNK: usize = 4096;
 
 /// A parameter with the tensors of the same shape that belong to it.
@@ -122,18 +122,24 @@ impl Update {
             let mut slots: [_; SLOTS] = std::array::from_fn(slot);
             let [slot0, slot1, slot2] = slots.each_mut().map(|slot| slot.as_deref_mut().unwrap_or_default());
             let arrays = [&mut *weights, slot0, slot1, slot2];
-            cells.team().chunks(arrays, CHUNK, |chunk, [weights, mut slots @ ..]| {
-                let slots = &mut slots[..parameter.slots.len()];
-                let gradient = &gradient[chunk * CHUNK..][..weights.len()];
+            // Long ranges: what a processor fetches ahead of a loop is then read by the thread that it was fetched for.
+            let length = gradient.len().div_ceil(4 * cells.team().threads()).next_multiple_of(CHUNK);
+            cells.team().chunks(arrays, length, |range, [weights, mut slots @ ..]| {
+                let used = parameter.slots.len();
+                let gradient = &gradient[range * length..][..weights.len()];
                 if plain {
-                    return rule(weights, gradient, slots, &at);
+                    return rule(weights, gradient, &mut slots[..used], &at);
                 }
                 let mut clipped = [T::zero(); CHUNK];
-                let clipped = &mut clipped[..weights.len()];
-                for ((to, &g), &w) in clipped.iter_mut().zip(gradient).zip(weights.iter()) {
-                    *to = self.clip(self.penalty.add(g, w, parameter.is_matrix), shrink);
+                for start in (0..weights.len()).step_by(CHUNK) {
+                    let part = start..weights.len().min(start + CHUNK);
+                    let (weights, clipped) = (&mut weights[part.clone()], &mut clipped[..part.len()]);
+                    for ((to, &g), &w) in clipped.iter_mut().zip(&gradient[part.clone()]).zip(weights.iter()) {
+                        *to = self.clip(self.penalty.add(g, w, parameter.is_matrix), shrink);
+                    }
+                    let mut slots = slots.each_mut().map(|slot| slot.get_mut(part.clone()).unwrap_or_default());
+                    rule(weights, clipped, &mut slots[..used], &at);
                 }
-                rule(weights, clipped, slots, &at);
             });
         }
     }
