@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{self, GpuExecutor, Selector};
 use crate::layers::{DataShape, Limits};
 use crate::model::tracked::Tracked;
-use crate::plan::{self, DeviceInfo, Executor, Plan};
+use crate::plan::{DeviceInfo, Executor, Plan};
 use crate::train::Trainer;
 use crate::verify::{self, Report};
 
@@ -142,10 +142,7 @@ impl Chosen {
     /// [`Error::Device`] if there is not enough memory or the device refuses a kernel.
     pub fn executor(&self, plan: Arc<Plan>) -> Result<Box<dyn Executor>> {
         Ok(match self {
-            Chosen::Cpu { threads } => {
-                check_memory(&plan)?;
-                Box::new(CpuExecutor::<f32>::new(plan, *threads)?)
-            }
+            Chosen::Cpu { threads } => Box::new(CpuExecutor::<f32>::new(plan, *threads)?),
             Chosen::Gpu(device) => Box::new(GpuExecutor::new(device, plan, gpu::Options::default())?),
         })
     }
@@ -176,15 +173,4 @@ impl Chosen {
         let batches = verify::batches(plan, config, data)?;
         verify::network(executor.as_mut(), &mut reference, config, data, &batches)
     }
-}
-
-/// Asks for the memory of a plan once, in one piece: a tensor that cannot be had would end the process in the middle.
-fn check_memory(plan: &Plan) -> Result<()> {
-    let bytes = plan.device_bytes();
-    let is_there = usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
-    if is_there {
-        return Ok(());
-    }
-    let problem = format!("this network and data need {} of memory, more than there is", plan::bytes(bytes));
-    Err(Error::device(problem).remedy("use fewer units or a smaller batch"))
 }

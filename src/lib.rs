@@ -48,6 +48,7 @@ pub mod events;
 pub mod export;
 pub mod file;
 pub mod gpu;
+pub mod host;
 pub mod layers;
 pub mod model;
 pub mod ops;

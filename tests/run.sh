@@ -59,5 +59,16 @@ step cargo clippy --release --all-targets -- --deny warnings
 step cargo test --release --no-fail-fast
 RUSTDOCFLAGS="--deny warnings" step cargo doc --release --no-deps --quiet
 
+# The oldest compiler that Cargo.toml promises, for every platform of a release. It is fetched; where that cannot be, that
+# is said, and the dependencies' own promises are in tests/supply_chain.rs.
+oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+platforms=(x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu x86_64-pc-windows-msvc aarch64-apple-darwin)
+if command -v rustup >/dev/null && timeout 600 rustup toolchain install "$oldest" --profile minimal --no-self-update \
+    "${platforms[@]/#/--target=}" >/dev/null 2>&1; then
+    RUSTFLAGS="--deny warnings" step cargo "+$oldest" check --locked --all-targets "${platforms[@]/#/--target=}"
+else
+    echo "not checked: Rust $oldest, and other platforms than this one (rustup could not fetch them)"
+fi
+
 # Advisories need the network. Licences, sources and bans are in tests/supply_chain.rs as well.
 if command -v cargo-deny >/dev/null; then step cargo deny --all-features check; fi

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::cpu;
+use crate::host::Memory;
 use crate::plan;
 
 /// Beginnings of the names of variables that change what a graphics driver or wgrad does.
@@ -139,20 +140,9 @@ fn extensions() -> Vec<&'static str> {
 }
 
 fn memory() -> String {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let entry = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| plan::bytes(kib << 10))
-    };
-    let mut told = match (entry("MemTotal"), entry("MemAvailable")) {
-        (Some(total), Some(available)) => format!("{total}, {available} available"),
-        _ => "unknown".to_owned(),
-    };
-    let limit = fs::read_to_string("/sys/fs/cgroup/memory.max").unwrap_or_default();
-    if let Ok(limit) = limit.trim().parse() {
-        told += &format!(", limited to {}", plan::bytes(limit));
-    }
-    told
+    let Some(memory) = Memory::now() else { return "unknown".to_owned() };
+    let limit = memory.limit.map_or_else(String::new, |limit| format!(", limited to {}", plan::bytes(limit)));
+    format!("{}, {} available{limit}", plan::bytes(memory.total), plan::bytes(memory.available))
 }
 
 /// Where the kernel offers GPUs, and whether this user may open them.

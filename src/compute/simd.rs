@@ -163,6 +163,16 @@ mod x86 {
     use super::{COLUMNS, ROWS};
     use std::arch::x86_64::*;
 
+    /// Fetches the line at an address, which may be any, without reading it.
+    #[inline(always)]
+    fn prefetch<const HINT: i32>(address: *const f32) {
+        #[allow(unused_unsafe, reason = "the oldest compilers that Cargo.toml promises call it unsafe")]
+        // SAFETY: a prefetch never faults, and SSE is part of x86-64.
+        unsafe {
+            _mm_prefetch::<HINT>(address.cast())
+        }
+    }
+
     #[target_feature(enable = "avx2")]
     pub fn wide<R>(f: impl FnOnce() -> R) -> R {
         f()
@@ -186,7 +196,7 @@ mod x86 {
         for i in 0..ROWS {
             for v in 0..VECTORS {
                 // Where the sums go will be in the cache when they are there.
-                _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(i * pitch + 16 * v).cast());
+                prefetch::<_MM_HINT_T0>(c.wrapping_add(i * pitch + 16 * v));
             }
         }
         let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
@@ -262,14 +272,14 @@ mod x86 {
         for _ in 0..tiles {
             for i in 0..ROWS {
                 for v in 0..VECTORS {
-                    _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(i * pitch + 16 * v).cast());
+                    prefetch::<_MM_HINT_T0>(c.wrapping_add(i * pitch + 16 * v));
                 }
             }
             let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
             let mut right = right;
             for _ in 0..k / 8 {
-                _mm_prefetch::<_MM_HINT_T1>(next.cast());
-                _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(16).cast());
+                prefetch::<_MM_HINT_T1>(next);
+                prefetch::<_MM_HINT_T1>(next.wrapping_add(16));
                 next = next.wrapping_add(32);
                 for p in 0..8 {
                     // SAFETY: eight columns of the tile, eight rows of the panel.

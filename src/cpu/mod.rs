@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use crate::compute::Team;
 use crate::error::{Error, Result};
+use crate::host;
 use crate::model::real::Real;
 use crate::model::tracked::Tracked;
 use crate::ops::{Batch, Cells, Op, Storage, TensorId};
-use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Reference, Role, Values};
+use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Reference, Role, Tensor, Values};
 
 /// Runs an op's twin for one number type.
 pub trait Twin: Real {
@@ -47,12 +48,13 @@ impl<T: Twin> CpuExecutor<T> {
     /// Allocates every tensor of the plan, zeroed. Results do not depend on the number of threads.
     ///
     /// # Errors
-    /// [`Error::Device`] if the threads cannot be started.
+    /// [`Error::Device`] if there is not enough memory or the threads cannot be started.
     pub fn new(plan: Arc<Plan>, threads: usize) -> Result<Self> {
+        check_memory::<T>(&plan)?;
         let team = Team::new(threads).map_err(|error| {
             Error::device(format!("{threads} threads could not be started: {error}")).remedy("use a smaller --threads")
         })?;
-        let storage = |tensor: &crate::plan::Tensor| match tensor.element {
+        let storage = |tensor: &Tensor| match tensor.element {
             Element::F32 if tensor.role == Role::Features => Storage::F32(vec![0.0; tensor.elements()]),
             Element::F32 => Storage::Real(vec![T::zero(); tensor.elements()]),
             Element::U32 => Storage::U32(vec![0; tensor.elements()]),
@@ -75,11 +77,22 @@ impl<T: Twin> CpuExecutor<T> {
     }
 }
 
+/// A tensor that cannot be had would end the process in the middle of allocating.
+fn check_memory<T>(plan: &Plan) -> Result<()> {
+    let bytes = |tensor: &Tensor| {
+        let element = match tensor.element {
+            Element::F32 if tensor.role != Role::Features => size_of::<T>() as u64,
+            Element::F32 | Element::U32 => 4,
+            Element::U8 => 1,
+        };
+        tensor.elements() as u64 * element
+    };
+    host::check_room(plan.tensors.iter().map(bytes).sum())
+}
+
 /// This machine's processor.
 pub fn processor() -> DeviceInfo {
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    let adapter = model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned());
+    let adapter = host::processor().to_owned();
     DeviceInfo { device: "cpu", adapter, driver: "ndarray".into(), software: false, shares_memory: true }
 }
 

@@ -11,6 +11,7 @@ use super::kernel::Kernel;
 use super::memory::{Memory, Place, pad, row_bytes};
 use super::submits::{self, Cut};
 use crate::error::{Error, Result};
+use crate::host;
 use crate::ops::{Batch, Class, TensorId};
 use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Step, Values, bytes};
 
@@ -78,6 +79,9 @@ impl GpuExecutor {
     /// [`Error::Device`] if the device has not got the memory or refuses a kernel.
     pub fn new(device: &Device, plan: Arc<Plan>, options: Options) -> Result<Self> {
         plan.check(device.max_binding())?;
+        if device.info.shares_memory {
+            host::check_room(plan.device_bytes())?;
+        }
         let memory = Memory::new(&device.inner, &device.queue, &plan)?;
         let counts = Counts { allocations: memory.buffers.len() as u64, ..Counts::default() };
         let mut executor = GpuExecutor {

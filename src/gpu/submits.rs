@@ -8,16 +8,20 @@ const MAX_GROUPS: u64 = 65_535;
 /// Work of one submit: about 50 ms on a slow GPU of 500 GFLOP/s, a second on a software adapter.
 pub const SUBMIT_FLOPS: u64 = 25_000_000_000;
 
-/// Steps of one submit, so that recording runs ahead of the device and not far ahead.
-const SUBMIT_STEPS: usize = 2048;
+/// Dispatches of one submit, so that recording runs ahead of the device and not far ahead: a software adapter holds
+/// about 0.8 kB for each until it has run, and how many wait varies with what else the machine does.
+const SUBMIT_DISPATCHES: usize = 128;
 
 /// Work of one workgroup in one dispatch: a GPU runs a hundred such workgroups at a time and more, and this one waits for
 /// memory most of the time.
 const JOINED_FLOPS: u64 = SUBMIT_FLOPS / 1000;
 
+/// Batches of one dispatch, each described to it by a record in a buffer.
+const JOINED_BATCHES: u64 = 2048;
+
 /// Batches of one dispatch whose only workgroup runs all steps of each, if those take so many floating-point operations.
 pub fn joined(flops: u64) -> usize {
-    (JOINED_FLOPS / flops.max(1)).clamp(1, SUBMIT_STEPS as u64) as usize
+    (JOINED_FLOPS / flops.max(1)).clamp(1, JOINED_BATCHES) as usize
 }
 
 /// The grid of so many workgroups, folded into two dimensions; None for none and for more than two dimensions hold.
@@ -40,7 +44,7 @@ pub enum Cut {
 pub fn cut(flops: &[u64], limit: u64) -> Cut {
     let all: u64 = flops.iter().sum();
     if all <= limit {
-        let most = (limit / all.max(1)).min((SUBMIT_STEPS / flops.len().max(1)) as u64);
+        let most = (limit / all.max(1)).min((SUBMIT_DISPATCHES / flops.len().max(1)) as u64);
         return Cut::Batches(most.max(1) as usize);
     }
     let mut ranges: Vec<Range<usize>> = Vec::new();
@@ -95,9 +99,9 @@ mod tests {
 
     #[test]
     fn small_batches_share_a_submit_and_large_ones_take_several() {
-        assert_eq!(cut(&[1000, 2000], SUBMIT_FLOPS), Cut::Batches(1024));
+        assert_eq!(cut(&[1000, 2000], SUBMIT_FLOPS), Cut::Batches(64));
         assert_eq!(cut(&[4_000_000_000, 6_000_000_000], SUBMIT_FLOPS), Cut::Batches(2));
-        assert_eq!(cut(&[], SUBMIT_FLOPS), Cut::Batches(2048));
+        assert_eq!(cut(&[], SUBMIT_FLOPS), Cut::Batches(128));
         let large = [20_000_000_000, 4_000_000_000, 4_000_000_000, 90_000_000_000, 1, 2];
         assert_eq!(cut(&large, SUBMIT_FLOPS), Cut::Steps(vec![0..2, 2..3, 3..4, 4..6]));
     }

@@ -1,7 +1,6 @@
 //! Small files that would be large, and files without measure: refused with a sentence, in a child process whose
 //! address space ends where their content would not.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -321,6 +320,8 @@ fn what_would_fill_the_memory_is_refused_within_256_mib() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_is_read_in_spite_of_the_limit_would_be_noticed() {
+    use std::io::Write;
+
     let place = folder("felt");
     let mut file = std::fs::File::create(place.join("t.csv")).expect("a temporary file can be made");
     (0..512).for_each(|_| file.write_all(&vec![b'7'; 1 << 20]).expect("it can be written"));

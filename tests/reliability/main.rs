@@ -10,6 +10,8 @@ mod require;
 mod devices;
 mod equal_runs;
 mod kills;
+#[cfg(unix)]
+mod signals;
 mod stops;
 #[cfg(target_os = "linux")]
 mod writes;
@@ -56,6 +58,8 @@ fn main() {
     trials.extend(equal_runs::trials());
     trials.extend(kills::trials());
     trials.extend(stops::trials());
+    #[cfg(unix)]
+    trials.extend(signals::trials());
     #[cfg(target_os = "linux")]
     trials.extend(writes::trials().into_iter().chain(devices::trials()));
     libtest_mimic::run(&arguments, trials).exit()
