@@ -15,8 +15,9 @@ const RULES: &[(&str, &[&str])] = &[
     ("ops", &["model", "compute", "config", "error"]),
     ("plan", &["ops", "model", "config", "error"]),
     ("layers", &["plan", "ops", "model", "config", "error"]),
-    ("cpu", &["plan", "ops", "model", "compute", "error"]),
-    ("gpu", &["plan", "ops", "model", "error"]),
+    ("host", &["plan", "error"]),
+    ("cpu", &["host", "plan", "ops", "model", "compute", "error"]),
+    ("gpu", &["host", "plan", "ops", "model", "error"]),
 ];
 
 /// Modules that drive executors by their trait and cannot tell which device it is.

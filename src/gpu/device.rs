@@ -1,11 +1,11 @@
 //! An opened adapter: what it can hold, and what has gone wrong with it. Knows nothing of what runs on it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::adapters::Adapter;
 use super::joined::{self, Joined};
-use super::kernel::Kernel;
 use super::memory::CANARY_BYTES;
 use crate::error::{Error, Result};
 use crate::ops::Class;
@@ -21,6 +21,7 @@ pub struct Device {
     pub(super) queue: wgpu::Queue,
     pub(super) info: DeviceInfo,
     pub(super) class: Class,
+    adapter: Arc<Adapter>,
     /// The first error that no call returned: lost device, failed validation, memory.
     failure: Arc<Mutex<Option<String>>>,
 }
@@ -55,7 +56,14 @@ impl Device {
         inner.set_device_lost_callback(move |reason, message| {
             note(&lost, format!("the device was lost ({reason:?}) {message}"))
         });
-        Ok(Device { inner, queue, info: adapter.info(), class: adapter.class, failure })
+        Ok(Device {
+            inner,
+            queue,
+            info: adapter.info(),
+            class: adapter.class,
+            adapter: Arc::new(adapter.clone()),
+            failure,
+        })
     }
 
     /// The largest tensor a kernel can be shown, in bytes.
@@ -108,20 +116,45 @@ impl Device {
         self.class
     }
 
-    /// Runs no workgroup of a kernel. A software adapter turns a kernel into machine code when it first runs, on a
-    /// thread of its own: so that begins while the next kernel is made and the data are loaded.
-    pub(super) fn warm_up(&self, kernel: &Kernel, bind_group: &wgpu::BindGroup) {
-        if self.class == Class::Hardware {
-            return;
+    /// The same adapter, opened once more.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the driver refuses.
+    pub(super) fn again(&self) -> Result<Self> {
+        Device::open(&self.adapter)
+    }
+
+    /// Whether all that was submitted is done, after waiting so long.
+    pub(super) fn is_done_within(&self, timeout: Duration) -> bool {
+        self.wait(None, timeout).is_ok()
+    }
+
+    /// Waits for a submit, or for all.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if it is not done by then, or the device is lost.
+    pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>, timeout: Duration) -> Result<()> {
+        self.poll(wgpu::PollType::Wait { submission_index: submission, timeout: Some(timeout) })
+    }
+
+    /// wgpu panics where it finds in the middle of a poll that the device is lost; that is an error like others.
+    pub(super) fn poll(&self, kind: wgpu::PollType) -> Result<()> {
+        self.failure()?;
+        let polled = catch_unwind(AssertUnwindSafe(|| self.inner.poll(kind)));
+        self.failure()?;
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.hung(&error)),
+            Err(_) => Err(Error::device("the device was lost")
+                .at(&self.info.adapter)
+                .remedy("use --device cpu, or try again")),
         }
-        let mut encoder = self.inner.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        pass.set_pipeline(&kernel.pipeline);
-        pass.set_bind_group(0, bind_group, &[]);
-        pass.set_immediates(0, &vec![0; kernel.layout.immediates as usize]);
-        pass.dispatch_workgroups(0, 1, 1);
-        drop(pass);
-        self.queue.submit([encoder.finish()]);
+    }
+
+    fn hung(&self, error: &wgpu::PollError) -> Error {
+        Error::device(format!("the device did not answer within {} s: {error}", PATIENCE.as_secs()))
+            .at(&self.info.adapter)
+            .remedy("use --device cpu, or smaller layers and batches")
     }
 
     /// The first error that happened behind a call's back.

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::device::{Device, PATIENCE};
 use super::joined::{self, Joined};
 use super::kernel::Kernel;
 use super::memory::{Memory, Place, pad, row_bytes};
+use super::ready;
 use super::submits::{self, Cut};
 use crate::error::{Error, Result};
 use crate::host;
@@ -118,7 +118,7 @@ impl GpuExecutor {
         if let Some(spoil) = self.options.spoil {
             joined.source = spoil(&joined.source);
         }
-        let kernel = Kernel::compile(&device.inner, "joined", &joined.source, self.options.checked)?;
+        let kernel = ready::make(device, "joined", &joined.source, self.options.checked)?;
         let batches = submits::joined(self.plan.step_flops());
         let table = device.inner.create_buffer(&wgpu::BufferDescriptor {
             label: Some("table"),
@@ -137,7 +137,6 @@ impl GpuExecutor {
             entries: &entries,
         });
         let prepared = Prepared { kernel: Arc::new(kernel), bind_group };
-        device.warm_up(&prepared.kernel, &prepared.bind_group);
         device.failure()?;
         Ok(Some(Whole { joined, prepared, table, batches }))
     }
@@ -169,11 +168,19 @@ impl GpuExecutor {
         if phase == Phase::Train && self.whole.is_some() { Class::Tiny } else { class }
     }
 
+    /// Compiles those kernels of a list that are not there yet.
     fn prepare_all(&mut self, steps: &[Step], phase: Phase) -> Result<Vec<Prepared>> {
         let class = self.class(phase);
-        let prepared = steps.iter().map(|step| self.prepare(step, class)).collect::<Result<Vec<Prepared>>>()?;
-        self.device.failure()?;
-        Ok(prepared)
+        let sources: Vec<String> = steps.iter().map(|step| step.op.sources(class).join("\n")).collect();
+        let mut new: Vec<(&str, String)> = Vec::new();
+        for (step, source) in steps.iter().zip(&sources) {
+            if !self.kernels.contains_key(source) && new.iter().all(|(_, other)| other != source) {
+                new.push((step.op.name(), source.clone()));
+            }
+        }
+        let made = ready::compile(&self.device, &new, self.options.checked)?;
+        self.kernels.extend(new.into_iter().zip(made).map(|((_, source), kernel)| (source, Arc::new(kernel))));
+        steps.iter().zip(&sources).map(|(step, source)| self.prepare(step, source)).collect()
     }
 
     /// Compiles what a phase needs and has not got yet.
@@ -187,22 +194,10 @@ impl GpuExecutor {
         Ok(())
     }
 
-    fn prepare(&mut self, step: &Step, class: Class) -> Result<Prepared> {
-        let device = &self.device;
-        let source = step.op.sources(class).join("\n");
-        let known = self.kernels.get(&source).cloned();
-        let is_new = known.is_none();
-        let kernel = match known {
-            Some(kernel) => kernel,
-            None => Arc::new(Kernel::compile(&device.inner, step.op.name(), &source, self.options.checked)?),
-        };
-        let bind_group = bind(device, &self.memory, step, &kernel)?;
-        let prepared = Prepared { kernel: kernel.clone(), bind_group };
-        if is_new {
-            self.kernels.insert(source, kernel);
-            self.device.warm_up(&prepared.kernel, &prepared.bind_group);
-        }
-        Ok(prepared)
+    fn prepare(&self, step: &Step, source: &str) -> Result<Prepared> {
+        let kernel = self.kernels.get(source).ok_or_else(|| Error::internal("a kernel was not compiled"))?.clone();
+        let bind_group = bind(&self.device, &self.memory, step, &kernel)?;
+        Ok(Prepared { kernel, bind_group })
     }
 
     fn record(&self, pass: &mut wgpu::ComputePass, phase: Phase, steps: Range<usize>, batch: &Batch) -> Result<()> {
@@ -272,38 +267,12 @@ impl GpuExecutor {
         self.in_flight.push_back(self.device.queue.submit([encoder.finish()]));
         self.counts.submits += 1;
         // Without a poll nothing that the submit used is ever freed.
-        self.poll(wgpu::PollType::Poll)?;
+        self.device.poll(wgpu::PollType::Poll)?;
         if self.in_flight.len() > MAX_IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
-            self.wait_for(oldest)?;
+            self.device.wait(oldest, PATIENCE)?;
         }
         self.device.failure()
-    }
-
-    fn wait_for(&mut self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: Some(PATIENCE) };
-        self.poll(wait)
-    }
-
-    /// wgpu panics where it finds in the middle of a poll that the device is lost; that is an error like others.
-    fn poll(&self, kind: wgpu::PollType) -> Result<()> {
-        self.device.failure()?;
-        let polled = catch_unwind(AssertUnwindSafe(|| self.device.inner.poll(kind)));
-        self.device.failure()?;
-        match polled {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(self.hung(&error)),
-            Err(_) => Err(Error::device("the device was lost")
-                .at(&self.device.info.adapter)
-                .remedy("use --device cpu, or try again")),
-        }
-    }
-
-    fn hung(&self, error: &wgpu::PollError) -> Error {
-        let _ = self.device.failure();
-        Error::device(format!("the device did not answer within {} s: {error}", PATIENCE.as_secs()))
-            .at(&self.device.info.adapter)
-            .remedy("use --device cpu, or smaller layers and batches")
     }
 
     /// Copies bytes of a buffer to the host.
@@ -329,7 +298,7 @@ impl GpuExecutor {
             let _ = sender.send(result);
         });
         self.in_flight.clear();
-        self.wait_for(None)?;
+        self.device.wait(None, PATIENCE)?;
         let mapped = receiver.try_recv().is_ok_and(|result| result.is_ok());
         let view = slice.get_mapped_range().ok().filter(|_| mapped);
         let bytes = view.map(|view| view.to_vec()).ok_or_else(|| {
@@ -358,7 +327,7 @@ impl GpuExecutor {
             if values.len() > rows_a_piece * columns {
                 // A large data set goes up piece by piece: the next piece may reuse this one's staging memory.
                 self.device.queue.submit([]);
-                self.wait_for(None)?;
+                self.device.wait(None, PATIENCE)?;
             }
         }
         self.device.failure()
@@ -460,7 +429,7 @@ impl Executor for GpuExecutor {
 
     fn wait(&mut self) -> Result<()> {
         self.in_flight.clear();
-        self.wait_for(None)
+        self.device.wait(None, PATIENCE)
     }
 
     fn counts(&self) -> Counts {

@@ -6,6 +6,7 @@ mod executor;
 mod joined;
 mod kernel;
 mod memory;
+mod ready;
 mod submits;
 
 pub use adapters::{Adapter, Selector, adapters, open};
