@@ -10,6 +10,8 @@ use crate::ops::{Access, Tile};
 pub struct Layout {
     /// Binding number and whether the kernel writes to it, by binding number.
     pub bindings: Vec<(u32, Access)>,
+    /// Bytes of each binding that the device insists on: one element of an array without a length.
+    pub least_bytes: Vec<u64>,
     pub tile: Tile,
     /// Bytes of `Params`.
     pub immediates: u32,
@@ -29,7 +31,9 @@ pub fn layout_of(source: &str) -> Result<Layout> {
         match (variable.space, &variable.binding) {
             (naga::AddressSpace::Storage { access }, Some(binding)) => {
                 let writes = access.contains(naga::StorageAccess::STORE);
-                bindings.push((binding.binding, if writes { Access::Update } else { Access::Read }));
+                let access = if writes { Access::Update } else { Access::Read };
+                let bytes = module.types[variable.ty].inner.size(module.to_ctx());
+                bindings.push((binding.binding, access, bytes.into()));
             }
             (naga::AddressSpace::Immediate, _) => {
                 immediates = module.types[variable.ty].inner.size(module.to_ctx());
@@ -37,7 +41,9 @@ pub fn layout_of(source: &str) -> Result<Layout> {
             _ => {}
         }
     }
-    bindings.sort_by_key(|(binding, _)| *binding);
+    bindings.sort_by_key(|(binding, ..)| *binding);
+    let least_bytes = bindings.iter().map(|&(.., bytes)| bytes).collect();
+    let bindings = bindings.into_iter().map(|(binding, access, _)| (binding, access)).collect();
     let entry = module.entry_points.first().ok_or_else(|| Error::internal("a shader has no entry point"))?;
     let threads = entry.workgroup_size.iter().product();
     let constant = |name: &str| {
@@ -49,7 +55,7 @@ pub fn layout_of(source: &str) -> Result<Layout> {
     };
     let tile =
         Tile { threads, rows: constant("TILE_ROWS").unwrap_or(1), columns: constant("TILE_COLUMNS").unwrap_or(1) };
-    Ok(Layout { bindings, tile, immediates })
+    Ok(Layout { bindings, least_bytes, tile, immediates })
 }
 
 /// Checks that WGSL which a program brings along is valid by itself, declares no variables and has the functions

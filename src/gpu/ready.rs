@@ -69,11 +69,11 @@ pub(super) fn make(device: &Device, name: &str, source: &str, checked: bool) -> 
     if !device.info.software {
         return Ok(kernel);
     }
-    let buffer = |_: &(u32, _)| {
-        let usage = wgpu::BufferUsages::STORAGE;
-        device.inner.create_buffer(&wgpu::BufferDescriptor { label: None, size: 256, usage, mapped_at_creation: false })
+    let buffer = |&bytes: &u64| {
+        let (size, usage) = (bytes.next_multiple_of(16), wgpu::BufferUsages::STORAGE);
+        device.inner.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
     };
-    let buffers: Vec<wgpu::Buffer> = kernel.layout.bindings.iter().map(buffer).collect();
+    let buffers: Vec<wgpu::Buffer> = kernel.layout.least_bytes.iter().map(buffer).collect();
     let entries: Vec<wgpu::BindGroupEntry> = (kernel.layout.bindings.iter().zip(&buffers))
         .map(|(&(binding, _), buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
         .collect();

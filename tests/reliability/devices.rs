@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
     };
     vec![
         trial("a_device_lost_at_any_submit_ends_with_5_and_the_run_goes_on_to_the_same_model", lost),
+        trial("a_device_lost_while_kernels_are_made_ready_ends_with_5", lost_at_the_start),
         trial("a_run_whose_device_is_lost_can_go_on_on_the_cpu", on_the_cpu),
         trial("a_device_that_does_not_answer_ends_with_5", hangs),
         trial("a_driver_that_leaves_out_a_dispatch_fails_verification_with_7", leaves_out),
@@ -70,6 +71,19 @@ fn lost(library: &Path) -> Result<(), Failed> {
     }
     println!("    lost at {lost} places, {resumed} of them resumed");
     ensure(lost >= 20 && resumed >= 3, "the device was hardly ever lost")
+}
+
+/// While two devices make kernels ready, with an empty shader cache each time.
+fn lost_at_the_start(library: &Path) -> Result<(), Failed> {
+    let place = Place::new("lost-at-the-start");
+    for submit in 1..=8 {
+        let mut command = place.command(&format!("{TRAIN} --quiet --out run{submit}"));
+        command.env("LD_PRELOAD", library).env("LOST_SUBMIT", submit.to_string());
+        let said = Said::of(&command.env("MESA_SHADER_CACHE_DIR", place.path(&format!("cache{submit}"))).output()?);
+        ensure(said.code == 5, format!("submit {submit}: it ended with {}: {}", said.code, said.err))?;
+        ensure(said.err.contains("lost") && !said.err.contains("panicked"), format!("submit {submit}: {}", said.err))?;
+    }
+    Ok(())
 }
 
 fn on_the_cpu(library: &Path) -> Result<(), Failed> {

@@ -16,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("the_number_of_threads_changes_nothing", threads),
         Trial::test("cpu::a_run_beside_another_leaves_the_same_model", || beside("cpu")),
         require::trial("gpu::a_run_beside_another_leaves_the_same_model", missing_adapter(), || beside("gpu")),
+        require::trial("gpu::an_empty_a_filled_and_no_shader_cache_leave_one_model", missing_adapter(), caches),
         Trial::test("another_seed_leaves_another_model", seeds),
     ]
 }
@@ -59,6 +60,19 @@ fn beside(device: &str) -> Result<(), Failed> {
     }
     let models = distinct(&place, ["alone", "first", "second"].into_iter().map(str::to_owned));
     ensure(models.len() == 1, format!("three runs left {} models", models.len()))
+}
+
+/// With an empty cache two devices make the kernels' machine code, with a filled or without one a single device does.
+fn caches() -> Result<(), Failed> {
+    let place = Place::new("caches");
+    let runs = [("empty", "0"), ("filled", "0"), ("none", "1")];
+    for (run, disabled) in runs {
+        let mut command = place.command(&format!("{} --out {run}", settings("gpu")));
+        command.env("MESA_SHADER_CACHE_DIR", place.path("cache")).env("MESA_SHADER_CACHE_DISABLE", disabled);
+        ensure(command.status()?.success(), format!("the run with the cache {run} failed"))?;
+    }
+    let models = distinct(&place, runs.into_iter().map(|(run, _)| run.to_owned()));
+    ensure(models.len() == 1, format!("{} runs left {} models", runs.len(), models.len()))
 }
 
 /// What would stay unseen if models were compared that are always equal.
