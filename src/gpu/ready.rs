@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::device::{Device, PATIENCE};
 use super::kernel::Kernel;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How long the machine code of one kernel may take if it is in the cache.
 const FILLED: Duration = Duration::from_millis(15);
@@ -25,27 +25,26 @@ const FEW: usize = 4;
 pub(super) fn compile(device: &Device, sources: &[(&str, String)], checked: bool) -> Result<Vec<Kernel>> {
     let make = |device: &Device, i: usize| make(device, sources[i].0, &sources[i].1, checked);
     let mut kernels: Vec<Option<Kernel>> = sources.iter().map(|_| None).collect();
-    if device.info.software && sources.len() >= FEW && keeps_machine_code() {
+    if sources.len() >= FEW && keeps_machine_code(device) {
         kernels[0] = Some(make(device, 0)?);
         if !device.is_done_within(FILLED) {
             let open = Mutex::new(1..sources.len());
-            let claims = || open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let claim = || open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             std::thread::scope(|scope| {
                 let second = scope.spawn(|| {
-                    // What fails here fails on the first device too, which says so.
                     let second = device.again()?;
-                    while let Some(i) = { claims().next_back() } {
+                    std::iter::from_fn(|| claim().next_back()).try_for_each(|i| {
                         make(&second, i)?;
-                        second.wait(None, PATIENCE)?;
-                    }
-                    Ok::<(), Error>(())
+                        second.wait(None, PATIENCE)
+                    })
                 });
-                while let Some(i) = { claims().next() } {
+                let first = std::iter::from_fn(|| claim().next()).try_for_each(|i| {
                     kernels[i] = Some(make(device, i)?);
-                    device.wait(None, PATIENCE)?;
-                }
+                    device.wait(None, PATIENCE)
+                });
+                // What fails over there fails on the first device too, which says so.
                 let _ = second.join();
-                Ok::<(), Error>(())
+                first
             })?;
         }
     }
@@ -57,9 +56,10 @@ pub(super) fn compile(device: &Device, sources: &[(&str, String)], checked: bool
     Ok(kernels.into_iter().flatten().collect())
 }
 
-/// Whether Mesa has not been told to do without its cache.
-fn keeps_machine_code() -> bool {
-    std::env::var("MESA_SHADER_CACHE_DISABLE").map_or(true, |told| matches!(told.as_str(), "" | "0" | "false"))
+/// Whether the device is llvmpipe, and Mesa has not been told to do without its cache.
+fn keeps_machine_code(device: &Device) -> bool {
+    let disabled = std::env::var("MESA_SHADER_CACHE_DISABLE").unwrap_or_default();
+    device.info.driver.starts_with("llvmpipe") && matches!(disabled.as_str(), "" | "0" | "false")
 }
 
 /// Compiles a kernel and, on a software adapter, runs no workgroup of it, so that its machine code is made while the host
