@@ -169,9 +169,10 @@ fn pack(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, panels: &
     let from = |j: usize| (first + j) * b.strides.column;
     let to = |j: usize| j / COLUMNS * k * COLUMNS + j % COLUMNS;
     if whole_k > 0 {
-        for j in (0..whole_columns).step_by(8) {
-            let rows = std::array::from_fn(|i| from(j + i));
-            simd.transpose(b.values, &rows, whole_k, &mut panels[to(j)..], COLUMNS);
+        for j in (0..whole_columns).step_by(COLUMNS) {
+            let rows: [usize; COLUMNS] = std::array::from_fn(|i| from(j + i));
+            let rows = &rows[..COLUMNS.min(whole_columns - j)];
+            simd.transpose(b.values, rows, whole_k, &mut panels[to(j)..], COLUMNS);
         }
     }
     for p in 0..k {

@@ -113,19 +113,27 @@ impl Simd {
         }
     }
 
-    /// Transposes 8 rows of `length` elements, a multiple of 8: `to[j·pitch + i] = from[rows[i] + j]`.
+    /// Transposes rows of `length` elements, both multiples of 8: `to[j·pitch + i] = from[rows[i] + j]`.
     ///
     /// # Panics
     /// If a slice is too short.
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
-    pub fn transpose(self, from: &[f32], rows: &[usize; 8], length: usize, to: &mut [f32], pitch: usize) {
-        assert!(length > 0 && length.is_multiple_of(8), "a block is 8 × 8");
+    pub fn transpose(self, from: &[f32], rows: &[usize], length: usize, to: &mut [f32], pitch: usize) {
+        assert!(length > 0 && length.is_multiple_of(8) && rows.len().is_multiple_of(8), "blocks are 8 × 8");
         assert!(rows.iter().all(|row| row + length <= from.len()), "the rows lie in the matrix");
-        assert!((length - 1) * pitch + 8 <= to.len(), "there is room for the columns");
+        assert!((length - 1) * pitch + rows.len() <= to.len(), "there is room for the columns");
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the processor has AVX, and the assertions above are what the function asks for.
+        // SAFETY: the processor has the instruction set, and the assertions above are what the functions ask for.
         unsafe {
-            x86::transpose(rows.map(|row| from.as_ptr().add(row)), length, to.as_mut_ptr(), pitch);
+            let (sixteens, rest) = if self.0 == Set::Avx512 { rows.as_chunks::<16>() } else { (&[][..], rows) };
+            for (i, rows) in sixteens.iter().enumerate() {
+                let to = to.as_mut_ptr().add(16 * i);
+                x86::transpose_avx512(rows.map(|row| from.as_ptr().add(row)), length, to, pitch);
+            }
+            for (i, rows) in rest.as_chunks::<8>().0.iter().enumerate() {
+                let to = to.as_mut_ptr().add(16 * sixteens.len() + 8 * i);
+                x86::transpose_avx2(rows.map(|row| from.as_ptr().add(row)), length, to, pitch);
+            }
         }
     }
 }
@@ -355,43 +363,58 @@ mod x86 {
         }
     }
 
+    /// Four columns of 8 rows at a time. Quarters of rows come together by loads, so only two shuffles a vector are left.
+    ///
     /// # Safety
-    /// Each of `rows` must be valid for `length` reads, a multiple of 8, `to` for 8 writes at each of `length` multiples
+    /// Each of `rows` must be valid for `length` reads, a multiple of 4, `to` for 8 writes at each of `length` multiples
     /// of `pitch`.
-    #[target_feature(enable = "avx")]
-    pub unsafe fn transpose(rows: [*const f32; 8], length: usize, to: *mut f32, pitch: usize) {
-        for first in (0..length).step_by(8) {
-            // SAFETY: 8 elements of each row.
-            let r = rows.map(|row| unsafe { _mm256_loadu_ps(row.add(first)) });
-            // Pairs, then fours, then eights of rows change places.
-            let pairs: [__m256; 8] = [
-                _mm256_unpacklo_ps(r[0], r[1]),
-                _mm256_unpackhi_ps(r[0], r[1]),
-                _mm256_unpacklo_ps(r[2], r[3]),
-                _mm256_unpackhi_ps(r[2], r[3]),
-                _mm256_unpacklo_ps(r[4], r[5]),
-                _mm256_unpackhi_ps(r[4], r[5]),
-                _mm256_unpacklo_ps(r[6], r[7]),
-                _mm256_unpackhi_ps(r[6], r[7]),
-            ];
-            let fours: [__m256; 8] = [
-                _mm256_shuffle_ps::<0x44>(pairs[0], pairs[2]),
-                _mm256_shuffle_ps::<0xee>(pairs[0], pairs[2]),
-                _mm256_shuffle_ps::<0x44>(pairs[1], pairs[3]),
-                _mm256_shuffle_ps::<0xee>(pairs[1], pairs[3]),
-                _mm256_shuffle_ps::<0x44>(pairs[4], pairs[6]),
-                _mm256_shuffle_ps::<0xee>(pairs[4], pairs[6]),
-                _mm256_shuffle_ps::<0x44>(pairs[5], pairs[7]),
-                _mm256_shuffle_ps::<0xee>(pairs[5], pairs[7]),
-            ];
-            for i in 0..4 {
-                let low = _mm256_permute2f128_ps::<0x20>(fours[i], fours[i + 4]);
-                let high = _mm256_permute2f128_ps::<0x31>(fours[i], fours[i + 4]);
-                // SAFETY: columns `first + i` and `first + i + 4`.
-                unsafe {
-                    _mm256_storeu_ps(to.add((first + i) * pitch), low);
-                    _mm256_storeu_ps(to.add((first + i + 4) * pitch), high);
-                }
+    #[target_feature(enable = "avx2")]
+    pub unsafe fn transpose_avx2(rows: [*const f32; 8], length: usize, to: *mut f32, pitch: usize) {
+        for first in (0..length).step_by(4) {
+            // SAFETY: 4 elements of a row.
+            let quarter = |row: usize| unsafe { _mm_loadu_ps(rows[row].add(first)) };
+            // Columns `first ..+ 4` of rows i and i + 4.
+            let pick = |i| _mm256_set_m128(quarter(i + 4), quarter(i));
+            let (r0, r1, r2, r3) = (pick(0), pick(1), pick(2), pick(3));
+            let (low01, high01) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
+            let (low23, high23) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
+            // SAFETY: columns `first ..+ 4`.
+            unsafe {
+                let to = to.add(first * pitch);
+                _mm256_storeu_ps(to, _mm256_shuffle_ps::<0x44>(low01, low23));
+                _mm256_storeu_ps(to.add(pitch), _mm256_shuffle_ps::<0xee>(low01, low23));
+                _mm256_storeu_ps(to.add(2 * pitch), _mm256_shuffle_ps::<0x44>(high01, high23));
+                _mm256_storeu_ps(to.add(3 * pitch), _mm256_shuffle_ps::<0xee>(high01, high23));
+            }
+        }
+    }
+
+    /// As [`transpose_avx2`] with 16 rows: what is written are whole lines of the cache.
+    ///
+    /// # Safety
+    /// As [`transpose_avx2`], for 16 writes.
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn transpose_avx512(rows: [*const f32; 16], length: usize, to: *mut f32, pitch: usize) {
+        for first in (0..length).step_by(4) {
+            // SAFETY: 4 elements of a row.
+            let quarter = |row: usize| unsafe { _mm_loadu_ps(rows[row].add(first)) };
+            // Columns `first ..+ 4` of rows i, i + 4, i + 8 and i + 12.
+            let pick = |i| {
+                let picked = _mm512_castps128_ps512(quarter(i));
+                let picked = _mm512_mask_broadcast_f32x4(picked, 0x00f0, quarter(i + 4));
+                let picked = _mm512_mask_broadcast_f32x4(picked, 0x0f00, quarter(i + 8));
+                _mm512_mask_broadcast_f32x4(picked, 0xf000, quarter(i + 12))
+            };
+            let (r0, r1, r2, r3) = (pick(0), pick(1), pick(2), pick(3));
+            let (low01, high01) = (_mm512_unpacklo_ps(r0, r1), _mm512_unpackhi_ps(r0, r1));
+            let (low23, high23) = (_mm512_unpacklo_ps(r2, r3), _mm512_unpackhi_ps(r2, r3));
+            // SAFETY: columns `first ..+ 4`.
+            unsafe {
+                let to = to.add(first * pitch);
+                _mm512_storeu_ps(to, _mm512_shuffle_ps::<0x44>(low01, low23));
+                _mm512_storeu_ps(to.add(pitch), _mm512_shuffle_ps::<0xee>(low01, low23));
+                _mm512_storeu_ps(to.add(2 * pitch), _mm512_shuffle_ps::<0x44>(high01, high23));
+                _mm512_storeu_ps(to.add(3 * pitch), _mm512_shuffle_ps::<0xee>(high01, high23));
             }
         }
     }

@@ -130,6 +130,10 @@ pub trait Real:
     fn one() -> Self {
         Self::of(1.0)
     }
+    /// Zero for an f32 too small to be normal, as WGSL lets a device have it; all else as it is.
+    fn flushed(self) -> Self {
+        self
+    }
     /// Tells whether the number is neither NaN nor infinite.
     fn is_finite(self) -> bool {
         self.value().is_finite()
@@ -212,6 +216,9 @@ macro_rules! impl_real {
 }
 
 impl_real!(f32, f32, libm::erff, {
+    fn flushed(self) -> Self {
+        if self.abs() < f32::MIN_POSITIVE { 0.0 } else { self }
+    }
     fn product(
         team: &Team,
         packed: &mut Packed,
