@@ -48,7 +48,7 @@ impl Shader {
     fn module(&self) -> Result<(naga::Module, ModuleInfo), Failed> {
         let module = naga::front::wgsl::parse_str(&self.source)
             .map_err(|error| format!("{}: {}", self.name, error.emit_to_string(&self.source)))?;
-        let info = Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES | Capabilities::SUBGROUP)
+        let info = Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES | Capabilities::SUBGROUP | Capabilities::SHADER_INT64)
             .subgroup_stages(ShaderStages::COMPUTE)
             .subgroup_operations(SubgroupOperationSet::all())
             .validate(&module)
@@ -62,7 +62,7 @@ fn shaders() -> Vec<(Shader, Box<dyn Op>)> {
     let mut found: BTreeMap<String, (Shader, Box<dyn Op>)> = BTreeMap::new();
     for class in [Class::Software, Class::SoftwareLanes, Class::Hardware, Class::Tiny] {
         for op in variants::variants() {
-            let source = op.sources(class).join("\n");
+            let source = op.source(class);
             let name = format!("{class:?} {op:?}");
             found.entry(source.clone()).or_insert((Shader { name, source }, op));
         }
@@ -317,7 +317,7 @@ fn no_dispatch_is_beyond_65535_workgroups_a_dimension() -> Result<(), Failed> {
         for class in [Class::Software, Class::SoftwareLanes, Class::Hardware, Class::Tiny] {
             for (steps, count) in [(&plan.train, plan.batch_size), (&plan.evaluate, plan.evaluation_batch_size)] {
                 for step in steps {
-                    let layout = layout_of(&step.op.sources(class).join("\n"))?;
+                    let layout = layout_of(&step.op.source(class))?;
                     let groups = step.op.workgroups(&Batch { count: count as u32, ..BATCH }, layout.tile);
                     let (x, y) = grid(groups).ok_or_else(|| format!("{}: {groups} workgroups", step.label))?;
                     let covered = u64::from(x) * u64::from(y) >= groups && x.max(y) <= 65_535;

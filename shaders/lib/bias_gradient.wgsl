@@ -1,5 +1,5 @@
 // db[n] = Σ_m dz[m, n], by the tiles of the first column: one invocation four units.
-@group(0) @binding(4) var<storage, read_write> db: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> db: array<Memory4>;
 
 fn bias_gradient(tile_row: u32, tile_column: u32, lane: u32) {
     let n4 = tile_row * (TILE_ROWS / 4u) + lane;
@@ -9,8 +9,8 @@ fn bias_gradient(tile_row: u32, tile_column: u32, lane: u32) {
     var sum = vec4(0.0);
     var i = n4;
     for (var m = 0u; m < p.count; m++) {
-        sum += dz[i];
+        sum += loaded(dz[i]);
         i += p.z_pitch;
     }
-    db[n4] = keep_columns(sum, n4, p.units);
+    db[n4] = stored(keep_columns(sum, n4, p.units));
 }

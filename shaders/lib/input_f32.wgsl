@@ -1,5 +1,5 @@
 // The rows of a layer are rows of the resident data set, in this epoch's order.
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Memory4>;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
 
 // Where row m of the batch starts, in vec4s.
@@ -8,5 +8,5 @@ fn input_row(m: u32) -> u32 {
 }
 
 fn input_at(row: u32, k4: u32) -> vec4<f32> {
-    return x[row + k4];
+    return loaded(x[row + k4]);
 }

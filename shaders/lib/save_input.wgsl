@@ -1,6 +1,6 @@
 // The derivative will need z.
-@group(0) @binding(5) var<storage, read_write> saved: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> saved: array<Memory4>;
 
 fn save(i: u32, z: vec4<f32>) {
-    saved[i] = z;
+    saved[i] = stored(z);
 }

@@ -9,13 +9,13 @@ struct Params {
     epsilon: f32,
 }
 var<immediate> p: Params;
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> running_mean: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> running_variance: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> statistics: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Memory4>;
+@group(0) @binding(1) var<storage, read> weight: array<Memory4>;
+@group(0) @binding(2) var<storage, read> bias: array<Memory4>;
+@group(0) @binding(3) var<storage, read_write> running_mean: array<Memory4>;
+@group(0) @binding(4) var<storage, read_write> running_variance: array<Memory4>;
+@group(0) @binding(5) var<storage, read_write> statistics: array<Memory4>;
+@group(0) @binding(6) var<storage, read_write> y: array<Memory4>;
 
 const MODE_EVALUATE: u32 = 0u;
 const MODE_BATCH: u32 = 2u;
@@ -30,32 +30,35 @@ fn main(
     if (c4 >= p.x_pitch) {
         return;
     }
-    var mean = running_mean[c4];
-    var variance = running_variance[c4];
+    var mean = loaded(running_mean[c4]);
+    var variance = loaded(running_variance[c4]);
     if (p.mode == MODE_BATCH) {
         let rows = f32(p.count);
         var sum = vec4(0.0);
         for (var m = 0u; m < p.count; m++) {
-            sum += x[m * p.x_pitch + c4];
+            sum += loaded(x[m * p.x_pitch + c4]);
         }
         mean = sum / rows;
         var squares = vec4(0.0);
         for (var m = 0u; m < p.count; m++) {
-            let centred = x[m * p.x_pitch + c4] - mean;
+            let centred = loaded(x[m * p.x_pitch + c4]) - mean;
             squares += centred * centred;
         }
         variance = squares / rows;
         // Padding stays zero: mean and squares of a column of zeros are.
-        running_mean[c4] = (1.0 - p.momentum) * running_mean[c4] + p.momentum * mean;
-        running_variance[c4] = (1.0 - p.momentum) * running_variance[c4] + p.momentum * (squares / (rows - 1.0));
+        let kept = 1.0 - p.momentum;
+        running_mean[c4] = stored(kept * loaded(running_mean[c4]) + p.momentum * mean);
+        let unbiased = squares / (rows - 1.0);
+        running_variance[c4] = stored(kept * loaded(running_variance[c4]) + p.momentum * unbiased);
     }
     let inverse = 1.0 / sqrt(variance + p.epsilon);
     if (p.mode != MODE_EVALUATE) {
-        statistics[c4] = keep_columns(mean, c4, p.features);
-        statistics[p.x_pitch + c4] = keep_columns(inverse, c4, p.features);
+        statistics[c4] = stored(keep_columns(mean, c4, p.features));
+        statistics[p.x_pitch + c4] = stored(keep_columns(inverse, c4, p.features));
     }
     for (var m = 0u; m < p.count; m++) {
         let i = m * p.x_pitch + c4;
-        y[i] = keep_columns((x[i] - mean) * inverse * weight[c4] + bias[c4], c4, p.features);
+        let normalized = (loaded(x[i]) - mean) * inverse;
+        y[i] = stored(keep_columns(normalized * loaded(weight[c4]) + loaded(bias[c4]), c4, p.features));
     }
 }

@@ -8,12 +8,12 @@ struct Params {
     drop: vec4<u32>,
 }
 var<immediate> p: Params;
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> statistics: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> dw: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> db: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Memory4>;
+@group(0) @binding(1) var<storage, read> dy: array<Memory4>;
+@group(0) @binding(2) var<storage, read> weight: array<Memory4>;
+@group(0) @binding(3) var<storage, read> statistics: array<Memory4>;
+@group(0) @binding(4) var<storage, read_write> dw: array<Memory4>;
+@group(0) @binding(5) var<storage, read_write> db: array<Memory4>;
 
 @compute @workgroup_size(8)
 fn main(
@@ -25,22 +25,24 @@ fn main(
     if (c4 >= p.x_pitch) {
         return;
     }
-    let mean = statistics[c4];
-    let inverse = statistics[p.x_pitch + c4];
+    let mean = loaded(statistics[c4]);
+    let inverse = loaded(statistics[p.x_pitch + c4]);
     var dw_sum = vec4(0.0);
     var db_sum = vec4(0.0);
     for (var m = 0u; m < p.count; m++) {
         let i = m * p.x_pitch + c4;
-        dw_sum += dy[i] * ((x[i] - mean) * inverse);
-        db_sum += dy[i];
+        let gradient = loaded(dy[i]);
+        dw_sum += gradient * ((loaded(x[i]) - mean) * inverse);
+        db_sum += gradient;
     }
-    dw[c4] = keep_columns(dw_sum, c4, p.features);
-    db[c4] = keep_columns(db_sum, c4, p.features);
+    dw[c4] = stored(keep_columns(dw_sum, c4, p.features));
+    db[c4] = stored(keep_columns(db_sum, c4, p.features));
     // The running statistics, which a single row is normalised by, do not depend on it.
     let share = select(0.0, 1.0 / f32(p.count), p.count > 1u);
+    let factor = loaded(weight[c4]) * inverse;
     for (var m = 0u; m < p.count; m++) {
         let i = m * p.x_pitch + c4;
-        let normalized = (x[i] - mean) * inverse;
-        below_finish(m, c4, weight[c4] * inverse * (dy[i] - db_sum * share - normalized * (dw_sum * share)));
+        let normalized = (loaded(x[i]) - mean) * inverse;
+        below_finish(m, c4, factor * (loaded(dy[i]) - db_sum * share - normalized * (dw_sum * share)));
     }
 }

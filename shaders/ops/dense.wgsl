@@ -13,8 +13,8 @@ struct Params {
     group: u32,
 }
 var<immediate> p: Params;
-@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> w: array<Memory4>;
+@group(0) @binding(3) var<storage, read_write> y: array<Memory4>;
 
 // Lines beyond the batch or the layer repeat the last one; what they give is not kept.
 fn part_left_line(m: u32) -> u32 {
@@ -30,7 +30,7 @@ fn part_right_line(n: u32) -> u32 {
 }
 
 fn part_right_at(line: u32, k4: u32) -> vec4<f32> {
-    return w[line + k4];
+    return loaded(w[line + k4]);
 }
 
 fn part_rows() -> u32 {
@@ -42,7 +42,7 @@ fn part_finish(m: u32, n4: u32, sum: vec4<f32>) {
         let i = m * p.y_pitch + n4;
         let z = sum + bias_at(n4);
         save(i, keep_columns(z, n4, p.units));
-        y[i] = keep_columns(activate(z) * keep(m, n4), n4, p.units);
+        y[i] = stored(keep_columns(activate(z) * keep(m, n4), n4, p.units));
     }
 }
 

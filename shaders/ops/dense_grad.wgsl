@@ -14,8 +14,8 @@ struct Params {
     drop: vec4<u32>,
 }
 var<immediate> p: Params;
-@group(0) @binding(2) var<storage, read> dz: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> dw: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> dz: array<Memory4>;
+@group(0) @binding(3) var<storage, read_write> dw: array<Memory4>;
 
 // No line of dz.
 const NOTHING: u32 = 0xffffffffu;
@@ -27,7 +27,7 @@ fn weights_left_line(m: u32) -> u32 {
 
 fn weights_left_at(line: u32, n4: u32) -> vec4<f32> {
     let i = select(line, 0u, line == NOTHING) + min(n4, p.z_pitch - 1u);
-    return select(dz[i], vec4(0.0), line == NOTHING);
+    return select(loaded(dz[i]), vec4(0.0), line == NOTHING);
 }
 
 fn weights_right_line(m: u32) -> u32 {
@@ -44,7 +44,7 @@ fn weights_rows() -> u32 {
 
 fn weights_finish(n: u32, k4: u32, sum: vec4<f32>) {
     if (k4 < p.x_pitch) {
-        dw[n * p.x_pitch + k4] = keep_columns(sum, k4, p.features);
+        dw[n * p.x_pitch + k4] = stored(keep_columns(sum, k4, p.features));
     }
 }
 

@@ -8,8 +8,8 @@ struct Params {
     drop: vec4<u32>,
 }
 var<immediate> p: Params;
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Memory4>;
+@group(0) @binding(1) var<storage, read_write> y: array<Memory4>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -19,6 +19,6 @@ fn main(
 ) {
     let i = (group.y * groups.x + group.x) * 64u + lane;
     if (i < p.count * p.x_pitch) {
-        y[i] = x[i] * keep(i / p.x_pitch, i % p.x_pitch);
+        y[i] = stored(loaded(x[i]) * keep(i / p.x_pitch, i % p.x_pitch));
     }
 }

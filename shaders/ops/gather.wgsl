@@ -11,7 +11,7 @@ struct Params {
     features: u32,
 }
 var<immediate> p: Params;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> output: array<Memory4>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -26,6 +26,6 @@ fn main(
     let row = order[p.first + i / p.x_pitch];
     if (row >= p.start && row < p.end) {
         let value = input_at((row - p.start) * p.x_pitch, i % p.x_pitch);
-        output[i] = keep_columns(value, i % p.x_pitch, p.features);
+        output[i] = stored(keep_columns(value, i % p.x_pitch, p.features));
     }
 }

@@ -19,7 +19,7 @@ var<immediate> p: Params;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
 @group(0) @binding(2) var<storage, read> targets: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
-@group(0) @binding(4) var<storage, read_write> results: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> results: array<Memory4>;
 
 const GOAL_BINARY: u32 = 1u;
 const GOAL_CLASS: u32 = 2u;
@@ -78,5 +78,5 @@ fn main(
     for (var j = p.outputs; j < p.z_pitch; j++) {
         out[row.out + j] = 0.0;
     }
-    results[p.slot + m] = vec4(value, select(0.0, 1.0, is_right(row)), 0.0, 0.0);
+    results[p.slot + m] = stored(vec4(value, select(0.0, 1.0, is_right(row)), 0.0, 0.0));
 }

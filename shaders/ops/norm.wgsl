@@ -8,9 +8,9 @@ struct Params {
     l2: f32,
 }
 var<immediate> p: Params;
-@group(0) @binding(0) var<storage, read> w: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> partials: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> w: array<Memory4>;
+@group(0) @binding(1) var<storage, read> g: array<Memory4>;
+@group(0) @binding(2) var<storage, read_write> partials: array<Memory4>;
 
 var<workgroup> sums: array<f32, 64>;
 
@@ -22,7 +22,7 @@ fn main(
 ) {
     var sum = 0.0;
     for (var i = group.x * 64u + lane; i < p.length; i += groups.x * 64u) {
-        let gradient = penalized(g[i], w[i], i < p.matrices);
+        let gradient = penalized(loaded(g[i]), loaded(w[i]), i < p.matrices);
         sum += dot(gradient, gradient);
     }
     sums[lane] = sum;
@@ -34,6 +34,6 @@ fn main(
         workgroupBarrier();
     }
     if (lane == 0u) {
-        partials[p.offset + group.x] = vec4(sums[0], 0.0, 0.0, 0.0);
+        partials[p.offset + group.x] = stored(vec4(sums[0], 0.0, 0.0, 0.0));
     }
 }

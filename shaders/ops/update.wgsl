@@ -15,8 +15,8 @@ struct Params {
     constants: array<vec4<f32>, 2>,
 }
 var<immediate> p: Params;
-@group(0) @binding(0) var<storage, read_write> w: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read_write> w: array<Memory4>;
+@group(0) @binding(1) var<storage, read> g: array<Memory4>;
 
 fn constant(i: u32) -> f32 {
     return p.constants[i / 4u][i % 4u];
@@ -42,9 +42,10 @@ fn main(
         return;
     }
     let is_matrix = i < p.matrices;
-    let whole = penalized(g[i], w[i], is_matrix);
+    let weight = loaded(w[i]);
+    let whole = penalized(loaded(g[i]), weight, is_matrix);
     // Padding stays zero, even if the factor is NaN.
     let gradient = select(whole * shrink(), whole, whole == vec4(0.0));
     let kept = clipped(gradient);
-    w[i] = optimize(i, w[i], kept, is_matrix);
+    w[i] = stored(optimize(i, weight, kept, is_matrix));
 }

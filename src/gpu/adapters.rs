@@ -83,7 +83,8 @@ fn rank(kind: wgpu::DeviceType, low_power: bool) -> usize {
 
 /// Subgroups that hold a whole workgroup of the kernels for software adapters.
 fn has_lanes(adapter: &wgpu::Adapter) -> bool {
-    adapter.features().contains(wgpu::Features::SUBGROUP) && adapter.get_info().subgroup_min_size >= 8
+    let features = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64;
+    adapter.features().contains(features) && adapter.get_info().subgroup_min_size >= 8
 }
 
 /// Whether a kind of device has no memory of its own. A virtual GPU is mostly a part of a discrete one.

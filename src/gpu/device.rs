@@ -34,7 +34,7 @@ impl Device {
     pub fn open(adapter: &Adapter) -> Result<Self> {
         let mut required_features = wgpu::Features::IMMEDIATES;
         if adapter.class == Class::SoftwareLanes {
-            required_features |= wgpu::Features::SUBGROUP;
+            required_features |= wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64;
         }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),

@@ -171,7 +171,7 @@ impl GpuExecutor {
     /// Compiles those kernels of a list that are not there yet.
     fn prepare_all(&mut self, steps: &[Step], phase: Phase) -> Result<Vec<Prepared>> {
         let class = self.class(phase);
-        let sources: Vec<String> = steps.iter().map(|step| step.op.sources(class).join("\n")).collect();
+        let sources: Vec<String> = steps.iter().map(|step| step.op.source(class)).collect();
         let mut new: Vec<(&str, String)> = Vec::new();
         for (step, source) in steps.iter().zip(&sources) {
             if !self.kernels.contains_key(source) && new.iter().all(|(_, other)| other != source) {

@@ -156,7 +156,7 @@ struct Part {
 impl Part {
     /// The op's kernel as functions whose names begin with its number; `None` if its workgroups share memory.
     fn new(number: usize, step: &Step, threads: u32, buffers: &mut Buffers) -> Result<Option<Self>> {
-        let source = step.op.sources(Class::Tiny).join("\n");
+        let source = step.op.source(Class::Tiny);
         let tile = layout_of(&source)?.tile;
         let mut module = wgsl::parse_str(&source).map_err(|error| refused(step, &error.emit_to_string(&source)))?;
         let shares = module.global_variables.iter().any(|(_, variable)| variable.space == AddressSpace::WorkGroup);

@@ -153,6 +153,13 @@ pub trait Op: std::fmt::Debug + Send + Sync {
     /// The WGSL files that, joined, are its kernel.
     fn sources(&self, class: Class) -> Vec<String>;
 
+    /// Its kernel.
+    fn source(&self, class: Class) -> String {
+        let mut sources = self.sources(class);
+        sources.push(memory(class));
+        sources.join("\n")
+    }
+
     /// The kernel's `Params`.
     fn immediates(&self, batch: &Batch) -> Immediates;
 
@@ -266,10 +273,11 @@ impl Product {
     }
 }
 
-/// The matrix products of a kernel for a class of device, after the constants of the tile they share. On a GPU the tile
-/// is chosen by the narrower side of the weights: a wide tile needs enough of them to keep the GPU's processors busy.
+/// The matrix products of a kernel for a class of device, after the constants of the tile they share. The tile is chosen
+/// by the narrower side of the weights: a large one needs enough of them to keep all processors busy.
 fn matmul(class: Class, units: usize, features: usize, products: &[Product]) -> String {
     let tile = match (class, units.min(features)) {
+        (Class::SoftwareLanes, 128..) => wgsl!("lib/tile_registers_32.wgsl"),
         (Class::Software | Class::SoftwareLanes, _) => wgsl!("lib/tile_registers.wgsl"),
         (Class::Tiny, _) => wgsl!("lib/tile_rows.wgsl"),
         (Class::Hardware, 1024..) => wgsl!("lib/tile_shared_128.wgsl"),
@@ -277,6 +285,14 @@ fn matmul(class: Class, units: usize, features: usize, products: &[Product]) -> 
         (Class::Hardware, _) => wgsl!("lib/tile_shared.wgsl"),
     };
     std::iter::once(tile).chain(products.iter().flat_map(|product| product.sources(class))).collect()
+}
+
+/// How four numbers lie in memory.
+fn memory(class: Class) -> String {
+    match class {
+        Class::SoftwareLanes => wgsl!("lib/memory_u64.wgsl"),
+        _ => wgsl!("lib/memory_f32.wgsl"),
+    }
 }
 
 /// Tiles that cover a matrix.

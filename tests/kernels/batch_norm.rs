@@ -10,7 +10,7 @@ use wgrad::ops::batch_norm_grad::BatchNormGrad;
 use crate::bench::{Bench, batch};
 use crate::dense_grad::saved;
 use crate::device::Test;
-use crate::{activations, one_class};
+use crate::{activations, one_tile};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("batch_norm_agrees_with_its_twin_in_training_and_evaluation", forward),
@@ -27,7 +27,7 @@ fn sizes() -> Vec<(usize, usize)> {
 }
 
 fn forward(device: &Device) -> Result<(), Failed> {
-    one_class(device, |size| {
+    one_tile(device, |size| {
         let mut bench = Bench::new(41);
         for (count, features) in size.choose(sizes()) {
             for training in [false, true] {
@@ -81,7 +81,7 @@ fn backward_step(bench: &mut Bench, count: usize, features: usize, below: impl F
 }
 
 fn backward(device: &Device) -> Result<(), Failed> {
-    one_class(device, |size| {
+    one_tile(device, |size| {
         let mut bench = Bench::new(42);
         for (count, features) in size.choose(sizes()) {
             backward_step(&mut bench, count, features, |_| None);
@@ -95,7 +95,7 @@ fn backward(device: &Device) -> Result<(), Failed> {
 }
 
 fn every_activation(device: &Device) -> Result<(), Failed> {
-    one_class(device, |size| {
+    one_tile(device, |size| {
         let mut bench = Bench::new(43);
         for (activation, drop) in activations(size) {
             backward_step(&mut bench, 19, 37, |bench| {

@@ -92,8 +92,9 @@ fn every_shape(device: &Device) -> Result<(), Failed> {
             let layer = Layer { units, rows, bias: i % 3 > 0, saves: false, activation: &IDENTITY, drop: None };
             layer.step(&mut bench, input, weight, batch);
         }
-        // Wide layers, which have larger tiles on a GPU.
-        for (count, features, units) in [(67, 257, 260), (3, 1030, 1027)] {
+        // Wide layers, which have larger tiles.
+        let edges = [(31, 128, 129), (32, 129, 128), (33, 131, 160)];
+        for (count, features, units) in edges.into_iter().chain([(67, 257, 260), (3, 1030, 1027)]) {
             let (input, batch) = input(&mut bench, Kind::Batch, count, count, features);
             let weight = weight(&mut bench, units, features);
             let layer = Layer { units, rows: count, bias: true, saves: false, activation: &IDENTITY, drop: None };

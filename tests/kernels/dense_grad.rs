@@ -80,7 +80,10 @@ fn every_shape(device: &Device) -> Result<(), Failed> {
             Layer { rows, count, features, units, bias: i % 3 > 0, below }.step(&mut bench, Kind::Batch);
         }
         let below = Some((&IDENTITY, None));
-        // Wide layers, which have larger tiles on a GPU.
+        // Wide layers, which have larger tiles.
+        for (count, features, units) in [(31, 128, 129), (32, 129, 128), (33, 131, 160)] {
+            Layer { rows: count + 1, count, features, units, bias: true, below }.step(&mut bench, Kind::Batch);
+        }
         Layer { rows: 67, count: 67, features: 257, units: 260, bias: true, below }.step(&mut bench, Kind::Batch);
         Layer { rows: 3, count: 3, features: 1030, units: 1027, bias: true, below }.step(&mut bench, Kind::Batch);
         // A long sum over rows, and one over units.

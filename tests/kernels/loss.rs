@@ -9,7 +9,7 @@ use wgrad::ops::loss::{Destination, Goal, Loss};
 
 use crate::bench::{Bench, batch};
 use crate::device::Test;
-use crate::one_class;
+use crate::one_tile;
 
 pub const TESTS: &[(&str, Test)] = &[
     ("loss_agrees_with_its_twin_for_every_output_goal_and_magnitude", every_loss),
@@ -79,7 +79,7 @@ fn goals(loss: &losses::Loss, outputs: usize) -> Vec<Goal> {
 }
 
 fn every_loss(device: &Device) -> Result<(), Failed> {
-    one_class(device, |size| {
+    one_tile(device, |size| {
         let mut bench = Bench::new(21);
         let outputs = ACTIVATIONS.iter().map(|row| Output::Pointwise(row)).chain([Output::Softmax]);
         for output in size.choose(outputs.collect()) {
@@ -103,7 +103,7 @@ fn every_loss(device: &Device) -> Result<(), Failed> {
 }
 
 fn every_shape(device: &Device) -> Result<(), Failed> {
-    one_class(device, |size| {
+    one_tile(device, |size| {
         let mut bench = Bench::new(22);
         let mut all = Vec::new();
         for count in [1, 2, 3, 63, 64, 65, 200] {

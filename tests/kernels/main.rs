@@ -68,10 +68,11 @@ fn all_classes(device: &Device, build: impl Fn(Size) -> Bench) -> Result<(), Fai
     Ok(())
 }
 
-/// As [`all_classes`] for an op whose kernel is the same for all.
-fn one_class(device: &Device, build: impl Fn(Size) -> Bench) -> Result<(), Failed> {
+/// As [`all_classes`] for an op without products: its kernels differ only in how numbers lie in memory.
+fn one_tile(device: &Device, build: impl Fn(Size) -> Bench) -> Result<(), Failed> {
     run(device, build(Size::Full), device.class(), false)?;
     run(device, build(Size::Small), device.class(), true)?;
+    run(device, build(Size::Small), Class::Hardware, false)?;
     Ok(())
 }
 

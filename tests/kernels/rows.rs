@@ -12,7 +12,7 @@ use wgrad::plan::Role;
 use crate::bench::{Bench, Content, batch};
 use crate::dense::DROP;
 use crate::device::Test;
-use crate::one_class;
+use crate::one_tile;
 
 pub const TESTS: &[(&str, Test)] = &[
     ("gather_copies_the_rows_of_its_block_and_leaves_the_others", gather),
@@ -25,7 +25,7 @@ fn sizes() -> Vec<(usize, usize)> {
 }
 
 fn gather(device: &Device) -> Result<(), Failed> {
-    one_class(device, |size| {
+    one_tile(device, |size| {
         let mut bench = Bench::new(51);
         for (count, features) in size.choose(sizes()) {
             for bytes in [false, true] {
@@ -52,7 +52,7 @@ fn gather(device: &Device) -> Result<(), Failed> {
 }
 
 fn dropout(device: &Device) -> Result<(), Failed> {
-    one_class(device, |size| {
+    one_tile(device, |size| {
         let mut bench = Bench::new(52);
         for (count, features) in size.choose(sizes()) {
             for drop in [DROP, Drop { rate: 0.9, key: 3 }, Drop { rate: 0.001, key: 4 }] {

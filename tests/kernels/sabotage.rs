@@ -63,7 +63,7 @@ impl Op for Broken {
         if self.fault == Fault::PastTheEnd {
             let kernel = "    let tile = p.group";
             assert!(sources[0].contains(kernel), "the sabotage needs this line");
-            let past = format!("    y[{ROWS}u * p.y_pitch] = vec4(1.0);\n");
+            let past = format!("    y[{ROWS}u * p.y_pitch] = stored(vec4(1.0));\n");
             sources[0] = sources[0].replace(kernel, &format!("{past}{kernel}"));
         }
         sources

@@ -10,7 +10,7 @@ use wgrad::plan::{Role, flat_elements};
 
 use crate::bench::{Bench, Content, batch};
 use crate::device::Test;
-use crate::{one_class, run};
+use crate::{one_tile, run};
 use wgrad::ops::Class;
 
 pub const TESTS: &[(&str, Test)] = &[
@@ -116,7 +116,7 @@ impl Settings {
 const SOME: Penalty = Penalty { l1: 0.02, l2: 0.1 };
 
 fn every_optimizer(device: &Device) -> Result<(), Failed> {
-    one_class(device, |_| {
+    one_tile(device, |_| {
         let mut bench = Bench::new(31);
         for (rule, settings) in optimizers() {
             for setting in settings {
@@ -137,7 +137,7 @@ fn every_optimizer(device: &Device) -> Result<(), Failed> {
 }
 
 fn every_shape(device: &Device) -> Result<(), Failed> {
-    one_class(device, |size| {
+    one_tile(device, |size| {
         let mut bench = Bench::new(32);
         let optimizer = Optimizer { rule: &ADAMW, constants: (ADAMW.constants)(&[0.9, 0.999, 1e-8, 0.1]) };
         let settings = Settings { optimizer, penalty: SOME, clip_value: None, clip_norm: None };

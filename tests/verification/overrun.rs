@@ -31,9 +31,9 @@ impl Op for Overrun {
     }
     fn sources(&self, class: Class) -> Vec<String> {
         let mut sources = self.0.sources(class);
-        let last = "    w[i] = optimize(i, w[i], kept, is_matrix);\n";
+        let last = "    w[i] = stored(optimize(i, weight, kept, is_matrix));\n";
         assert!(sources[0].contains(last), "the sabotage needs this line");
-        sources[0] = sources[0].replace(last, &format!("{last}    if (i == {GAP}u) {{ w[i] = vec4(1.0); }}\n"));
+        sources[0] = sources[0].replace(last, &format!("{last}    if (i == {GAP}u) {{ w[i] = stored(vec4(1.0)); }}\n"));
         sources
     }
     fn immediates(&self, batch: &Batch) -> Immediates {
