@@ -48,11 +48,14 @@ impl Shader {
     fn module(&self) -> Result<(naga::Module, ModuleInfo), Failed> {
         let module = naga::front::wgsl::parse_str(&self.source)
             .map_err(|error| format!("{}: {}", self.name, error.emit_to_string(&self.source)))?;
-        let info = Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES | Capabilities::SUBGROUP | Capabilities::SHADER_INT64)
-            .subgroup_stages(ShaderStages::COMPUTE)
-            .subgroup_operations(SubgroupOperationSet::all())
-            .validate(&module)
-            .map_err(|error| format!("{}: {}", self.name, error.emit_to_string(&self.source)))?;
+        let info = Validator::new(
+            ValidationFlags::all(),
+            Capabilities::IMMEDIATES | Capabilities::SUBGROUP | Capabilities::SHADER_INT64,
+        )
+        .subgroup_stages(ShaderStages::COMPUTE)
+        .subgroup_operations(SubgroupOperationSet::all())
+        .validate(&module)
+        .map_err(|error| format!("{}: {}", self.name, error.emit_to_string(&self.source)))?;
         Ok((module, info))
     }
 }

@@ -145,6 +145,7 @@ impl Adapter {
             ("immediates", wgpu::Features::IMMEDIATES),
             ("timestamp_query", wgpu::Features::TIMESTAMP_QUERY),
             ("subgroup", wgpu::Features::SUBGROUP),
+            ("shader_int64", wgpu::Features::SHADER_INT64),
             ("shader_f16", wgpu::Features::SHADER_F16),
             ("pipeline_cache", wgpu::Features::PIPELINE_CACHE),
         ];

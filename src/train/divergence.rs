@@ -51,6 +51,17 @@ impl fmt::Display for Culprit {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Trainer<'_> {
+    /// The error for a number that is NaN or infinite.
+    pub fn diverged(&self, what: &str) -> Error {
+        // No rate above 0.01 is worth trying next, however far off this one was.
+        let lower = short((self.config.optimizer.learning_rate / 10.0).min(0.01));
+        let remedy = match self.config.regularization.clip_norm {
+            None => format!("try a smaller learning rate, such as --lr {lower}, or --set regularization.clip_norm=1"),
+            Some(_) => format!("try a smaller learning rate, such as --lr {lower}"),
+        };
+        Error::diverged(format!("{what} is not a finite number")).remedy(remedy)
+    }
+
     /// A divergence with the step, layer and tensor that began it. `reference` may be any other executor of the same
     /// plan. The trainer cannot go on afterwards; [`Trainer::good_state`] can be resumed from.
     pub fn explain(&mut self, error: Error, reference: Option<&mut dyn Executor>) -> Error {
@@ -167,9 +178,9 @@ impl Trainer<'_> {
         let epoch = self.epochs.len() + 1;
         let plan = self.executor.plan();
         let size = plan.evaluation_batch_size.min(plan.window);
-        let places = self.places(Set::Validation);
+        let places = self.sampler.places(Set::Validation);
         for first in places.clone().step_by(size) {
-            let batch = self.batch(first..places.end.min(first + size));
+            let batch = self.sampler.batch(first..places.end.min(first + size));
             let found = self.locate(&batch)?;
             if let Some(place) = first_bad(self.executor.as_mut(), Phase::Evaluate, &found)? {
                 let reference = self.on_reference(reference, Phase::Evaluate, &batch)?;
@@ -187,14 +198,14 @@ impl Trainer<'_> {
         batch: &Batch,
     ) -> Result<Option<Option<Place>>> {
         let Some(reference) = reference else { return Ok(None) };
-        setup::load_data(reference, self.data, &self.weights)?;
+        setup::load_data(reference, self.data, &self.sampler.weights)?;
         let mut batch = *batch;
         if reference.plan().is_resident {
             let order = reference.plan().order;
-            reference.write(order, 0, Values::U32(&self.order))?;
+            reference.write(order, 0, Values::U32(self.sampler.order()))?;
         } else {
-            let rows = &self.order[batch.first as usize..(batch.first + batch.count) as usize];
-            self.feed.write(reference, self.data, &self.weights, rows)?;
+            let rows = &self.sampler.order()[batch.first as usize..(batch.first + batch.count) as usize];
+            self.feed.write(reference, self.data, &self.sampler.weights, rows)?;
             batch.first = 0;
         }
         for (id, values) in self.kept()? {
@@ -228,4 +239,10 @@ fn first_bad(executor: &mut dyn Executor, phase: Phase, batch: &Batch) -> Result
         }
     }
     Ok(None)
+}
+
+/// Two significant digits, the way a person would type them.
+fn short(value: f64) -> String {
+    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
+    if (1e-5..1e5).contains(&rounded) { rounded.to_string() } else { format!("{rounded:e}") }
 }

@@ -130,13 +130,14 @@ impl Trainer<'_> {
             return Ok(found);
         }
         let first = batch.first as usize;
-        let sets = super::Set::ALL.map(|set| self.places(set));
-        let end = sets.iter().find(|places| places.contains(&first)).map_or(self.order.len(), |places| places.end);
+        let sets = super::Set::ALL.map(|set| self.sampler.places(set));
+        let end =
+            sets.iter().find(|places| places.contains(&first)).map_or(self.sampler.order().len(), |places| places.end);
         let places = window(self.executor.plan(), batch, end);
         self.feed.loaded = 0..0;
-        self.feed.fetch(self.data, &self.order, &places, end)?;
-        let (rows, first) = (&self.order[places.clone()], places.start - self.feed.read.start);
-        self.feed.send(self.executor.as_mut(), self.data, &self.weights, rows, first)?;
+        self.feed.fetch(self.data, self.sampler.order(), &places, end)?;
+        let (rows, first) = (&self.sampler.order()[places.clone()], places.start - self.feed.read.start);
+        self.feed.send(self.executor.as_mut(), self.data, &self.sampler.weights, rows, first)?;
         self.feed.loaded = places;
         Ok(Batch { first: 0, ..*batch })
     }

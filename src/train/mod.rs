@@ -4,12 +4,14 @@
 pub mod checkpoint;
 pub mod diagnosis;
 mod divergence;
+mod evaluation;
 pub mod feed;
 pub mod folder;
 pub mod halving;
 pub mod inference;
 pub mod metrics;
 pub mod range_test;
+mod sampler;
 pub mod setup;
 mod state;
 pub mod stopping;
@@ -17,9 +19,11 @@ mod symptoms;
 pub mod weights;
 
 pub use divergence::Culprit;
+pub use evaluation::Evaluation;
+pub use sampler::Set;
 pub use state::State;
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use crate::config::{Config, Task};
@@ -27,12 +31,11 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::layers::Keyed;
 use crate::model::optimizers::Optimizer;
-use crate::model::random::{self, Stream};
 use crate::model::schedules::{Moment, Plateau, Schedule};
 use crate::ops::{Batch, TensorId};
 use crate::plan::{Executor, Phase, Values};
 use feed::Feed;
-use metrics::{Metrics, Truth};
+use sampler::Sampler;
 use setup::RowWeights;
 use stopping::Stopping;
 
@@ -55,40 +58,6 @@ pub struct Epoch {
     pub is_best: bool,
 }
 
-/// One of the three sets of a split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Set {
-    /// To learn from.
-    Train,
-    /// To judge epochs by.
-    Validation,
-    /// To judge the result by.
-    Test,
-}
-
-impl Set {
-    /// In the order of a split.
-    pub const ALL: [Set; 3] = [Set::Train, Set::Validation, Set::Test];
-
-    /// As in history.csv and metrics.json.
-    pub fn name(self) -> &'static str {
-        match self {
-            Set::Train => "train",
-            Set::Validation => "validation",
-            Set::Test => "test",
-        }
-    }
-}
-
-/// Loss and metrics of a set, in evaluation mode.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Evaluation {
-    /// Mean over the rows, without penalties.
-    pub loss: f64,
-    /// What the outputs are worth.
-    pub metrics: Metrics,
-}
-
 /// Why training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -107,9 +76,7 @@ pub struct Trainer<'a> {
     executor: Box<dyn Executor + 'a>,
     optimizer: Optimizer,
     schedule: Schedule,
-    weights: RowWeights,
-    /// Data rows: the training set as shuffled, then validation, then test.
-    order: Vec<u32>,
+    sampler: Sampler<'a>,
     feed: Feed,
     batches: Vec<Batch>,
     /// What was read of the last steps' results; kept for its room.
@@ -191,15 +158,13 @@ impl<'a> Trainer<'a> {
         let stopping =
             Stopping::new(&config.early_stopping, data).map_err(|e| ("early_stopping.metric".to_owned(), e))?;
         setup::load_data(executor.as_mut(), data, &weights).map_err(|error| (String::new(), error))?;
-        let order = setup::order(data);
         Ok(Trainer {
             config,
             data,
             executor,
             optimizer,
             schedule,
-            weights,
-            order,
+            sampler: Sampler::new(config, data, weights),
             feed: Feed::default(),
             batches: Vec::new(),
             results: Vec::new(),
@@ -223,7 +188,7 @@ impl<'a> Trainer<'a> {
 
     /// What each row's loss is multiplied by.
     pub fn weights(&self) -> &RowWeights {
-        &self.weights
+        &self.sampler.weights
     }
 
     /// The epochs so far.
@@ -401,132 +366,42 @@ impl<'a> Trainer<'a> {
         self.read_all(&ids)
     }
 
-    /// Loss and metrics of a set in evaluation mode; `None` if the set is empty.
-    pub fn evaluate(&mut self, set: Set) -> Result<Option<Evaluation>> {
-        let places = self.places(set);
-        if places.is_empty() {
-            return Ok(None);
-        }
-        let (loss, predictions) = self.predict(places.clone())?;
-        let truth = Truth { data: self.data, rows: &self.order[places] };
-        Ok(Some(Evaluation { loss, metrics: truth.metrics(&predictions) }))
-    }
-
-    /// The data rows of a set and the network's outputs for them, `[rows, outputs]`, in evaluation mode.
-    ///
-    /// # Errors
-    /// [`Error::Device`] if the device fails.
-    pub fn outputs(&mut self, set: Set) -> Result<(Vec<u32>, Vec<f32>)> {
-        let places = self.places(set);
-        let rows = self.order[places.clone()].to_vec();
-        Ok((rows, if places.is_empty() { Vec::new() } else { self.predict(places)?.1 }))
-    }
-
-    /// Trains on one batch and evaluates one of each set; their losses. For a trial: it leaves the weights changed.
-    pub fn try_out(&mut self) -> Result<Vec<(Set, f64)>> {
-        self.shuffle(0, 1)?;
-        self.plan_batches(0, 1);
-        let (results, size) = (self.executor.plan().results, self.executor.plan().evaluation_batch_size);
-        let mut losses = Vec::new();
-        for set in Set::ALL {
-            let places = self.places(set);
-            let (phase, batch) = match set {
-                Set::Train => (Phase::Train, self.batches[0]),
-                _ if places.is_empty() => continue,
-                _ => (Phase::Evaluate, self.batch(places.start..places.end.min(places.start + size))),
-            };
-            self.run(phase, &[batch])?;
-            let mut sums = Open::default();
-            sums.add(&self.executor.read(results, 0..batch.count as usize)?);
-            losses.push((set, sums.loss / sums.rows as f64));
-        }
-        Ok(losses)
-    }
-
-    /// Metrics of always answering with the training set's mean or most frequent class.
-    pub fn baseline(&self, set: Set) -> Option<Metrics> {
-        let places = self.places(set);
-        let truth = Truth { data: self.data, rows: &self.order[places.clone()] };
-        (!places.is_empty()).then(|| truth.baseline(&self.data.split.train))
-    }
-
-    /// Mean loss and the network's outputs for places `places` of the row order.
-    fn predict(&mut self, places: Range<usize>) -> Result<(f64, Vec<f32>)> {
-        inference::run(self, places)
-    }
-
-    /// Where a set lies in the row order.
-    fn places(&self, set: Set) -> Range<usize> {
-        let split = &self.data.split;
-        let (train, validation) = (split.train.len(), split.validation.len());
-        match set {
-            Set::Train => 0..train,
-            Set::Validation => train..train + validation,
-            Set::Test => train + validation..train + validation + split.test.len(),
-        }
-    }
-
-    /// The row orders of `count` epochs from epoch `first` on: the last one's where an epoch's is, the others' behind
-    /// the data set's, one after the other.
+    /// The row orders of `count` epochs from epoch `first` on, on the device too.
     fn shuffle(&mut self, first: usize, count: usize) -> Result<()> {
-        if !self.config.train.shuffle {
+        if !self.sampler.shuffle(first, count) {
             return Ok(());
-        }
-        let train = self.data.split.train.len();
-        self.order.resize(self.data.rows + (count - 1) * train, 0);
-        for epoch in 0..count {
-            let place = self.place(epoch, count);
-            let order = &mut self.order[place..place + train];
-            // From the split's own order, so that an epoch's order does not depend on the epochs before it.
-            order.copy_from_slice(&self.data.split.train);
-            let generator = &mut random::generator(self.config.seed, Stream::Shuffle((first + epoch) as u32));
-            random::shuffle(order, generator);
         }
         self.feed.reset();
         if !self.executor.plan().is_resident {
             return Ok(());
         }
         let order = self.executor.plan().order;
-        self.executor.write(order, 0, Values::U32(&self.order))
-    }
-
-    /// A batch of places `rows` with its share of the loss.
-    fn batch(&self, rows: Range<usize>) -> Batch {
-        inference::batch(self.data, &self.weights, &self.order, rows)
-    }
-
-    /// Where the row order of one of `count` epochs begins that are run at a time.
-    fn place(&self, epoch: usize, count: usize) -> usize {
-        let is_last = epoch + 1 == count;
-        if is_last || !self.config.train.shuffle { 0 } else { self.data.rows + epoch * self.data.split.train.len() }
+        self.executor.write(order, 0, Values::U32(self.sampler.order()))
     }
 
     /// Fills `batches` for `count` epochs from epoch `first` on and returns the learning rates of their last steps.
     fn plan_batches(&mut self, first: usize, count: usize) -> Vec<f64> {
-        let (train, size) = (self.data.split.train.len(), self.executor.plan().batch_size);
+        let size = self.executor.plan().batch_size;
         let total_steps = (self.steps_per_epoch() * self.config.train.epochs) as u64;
         let mut step = self.step - self.open.steps as u64;
         let mut rates = vec![0.0; count];
-        let mut batches = std::mem::take(&mut self.batches);
-        batches.clear();
+        self.batches.clear();
         for (epoch, rate) in rates.iter_mut().enumerate() {
-            let place = self.place(epoch, count);
-            for start in (0..train).step_by(size) {
+            for batch in self.sampler.batches(epoch, count, size) {
                 let at =
                     Moment { epoch: (first + epoch) as u64, step, total_steps, reductions: self.plateau.reductions };
                 *rate = self.schedule.rate(at);
                 let [correction1, correction2] = self.optimizer.corrections(step + 1);
-                batches.push(Batch {
+                self.batches.push(Batch {
                     learning_rate: *rate as f32,
                     correction1: correction1 as f32,
                     correction2: correction2 as f32,
                     counter: step as u32,
-                    ..self.batch(place + start..place + train.min(start + size))
+                    ..batch
                 });
                 step += 1;
             }
         }
-        self.batches = batches;
         rates
     }
 
@@ -607,36 +482,5 @@ impl<'a> Trainer<'a> {
         }
         norms.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(norms)
-    }
-
-    /// The error for a number that is NaN or infinite.
-    pub fn diverged(&self, what: &str) -> Error {
-        // No rate above 0.01 is worth trying next, however far off this one was.
-        let lower = short((self.config.optimizer.learning_rate / 10.0).min(0.01));
-        let remedy = match self.config.regularization.clip_norm {
-            None => format!("try a smaller learning rate, such as --lr {lower}, or --set regularization.clip_norm=1"),
-            Some(_) => format!("try a smaller learning rate, such as --lr {lower}"),
-        };
-        Error::diverged(format!("{what} is not a finite number")).remedy(remedy)
-    }
-}
-
-/// Two significant digits, the way a person would type them.
-fn short(value: f64) -> String {
-    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
-    if (1e-5..1e5).contains(&rounded) { rounded.to_string() } else { format!("{rounded:e}") }
-}
-
-impl inference::Network for Trainer<'_> {
-    fn device(&mut self) -> &mut dyn Executor {
-        self.executor.as_mut()
-    }
-
-    fn batch(&self, rows: Range<usize>) -> Batch {
-        Trainer::batch(self, rows)
-    }
-
-    fn evaluate(&mut self, batches: &[Batch]) -> Result<()> {
-        self.run(Phase::Evaluate, batches)
     }
 }

@@ -111,7 +111,7 @@ impl Trainer<'_> {
         self.stopping.set_counters(state.stopping);
         self.plateau = state.plateau;
         self.seconds = state.seconds;
-        self.order = setup::order(self.data);
+        self.sampler.reset();
         self.feed.reset();
         self.good = Some(Box::new(state));
         Ok(())

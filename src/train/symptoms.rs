@@ -19,9 +19,9 @@ impl Trainer<'_> {
     pub fn symptoms(&mut self, end: End, sets: &[(Set, f64, Metrics, Metrics)]) -> Result<Option<Symptoms>> {
         let score = |wanted: Set| {
             let (set, loss, metrics, baseline) = sets.iter().find(|(set, ..)| *set == wanted)?;
-            let rows = &self.order[self.places(*set)];
+            let rows = &self.sampler.order()[self.sampler.places(*set)];
             let ((metric, value), (_, baseline)) = (metrics.headline(), baseline.headline());
-            let baseline_loss = constant_loss(self.config, self.data, &self.weights, rows);
+            let baseline_loss = constant_loss(self.config, self.data, &self.sampler.weights, rows);
             Some(Score { set: set.name(), rows: rows.len(), metric, value, baseline, loss: *loss, baseline_loss })
         };
         let held_out = score(Set::Validation).or_else(|| score(Set::Test));
@@ -89,7 +89,7 @@ impl Trainer<'_> {
         }
         let size = plan.evaluation_batch_size.min(plan.window);
         for first in (0..if alive.is_empty() { 0 } else { rows }).step_by(size) {
-            let batch = self.batch(first..rows.min(first + size));
+            let batch = self.sampler.batch(first..rows.min(first + size));
             self.run(Phase::Evaluate, &[batch])?;
             for (_, id, alive) in &mut alive {
                 let values = self.executor.read(*id, 0..batch.count as usize)?;
