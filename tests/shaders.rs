@@ -266,14 +266,17 @@ fn accepted(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// Checked here because the kernel tests cannot see which tile a shape got.
-fn wide_layers_have_larger_tiles_on_a_gpu() -> Result<(), Failed> {
-    let hardware =
-        shaders().into_iter().map(|(shader, _)| shader).filter(|shader| shader.name.starts_with("Hardware Dense"));
-    let rows: BTreeSet<u32> = hardware
-        .map(|shader| layout_of(&shader.source).map(|layout| layout.tile.rows))
-        .collect::<wgrad::Result<_>>()
-        .map_err(|error| error.to_string())?;
-    ensure(rows == BTreeSet::from([32, 64, 128]), || format!("tiles of {rows:?} rows"))
+fn wide_layers_have_larger_tiles() -> Result<(), Failed> {
+    let shaders = shaders();
+    for (class, wanted) in [("Hardware", &[32, 64, 128][..]), ("SoftwareLanes", &[16, 32])] {
+        let of_class = shaders.iter().filter(|(shader, _)| shader.name.starts_with(&format!("{class} Dense")));
+        let rows: BTreeSet<u32> = of_class
+            .map(|(shader, _)| layout_of(&shader.source).map(|layout| layout.tile.rows))
+            .collect::<wgrad::Result<_>>()
+            .map_err(|error| error.to_string())?;
+        ensure(rows.iter().eq(wanted), || format!("{class}: tiles of {rows:?} rows"))?;
+    }
+    Ok(())
 }
 
 fn spirv_val_refuses_a_broken_module() -> Result<(), Failed> {
@@ -349,7 +352,7 @@ fn main() {
     ];
     let name = "no_dispatch_is_beyond_65535_workgroups_a_dimension";
     trials.push(Trial::test(name, no_dispatch_is_beyond_65535_workgroups_a_dimension));
-    trials.push(Trial::test("wide_layers_have_larger_tiles_on_a_gpu", wide_layers_have_larger_tiles_on_a_gpu));
+    trials.push(Trial::test("wide_layers_have_larger_tiles", wide_layers_have_larger_tiles));
     trials.push(Trial::test("a_tile_larger_than_the_workgroup_memory_is_noticed", a_larger_tile_does_not_fit));
     let missing = (Command::new("spirv-val").arg("--version").output().err())
         .map(|error| format!("spirv-val does not run ({error}); install spirv-tools"));

@@ -11,7 +11,7 @@ const PLACES: &[(&str, usize)] = &[
     // Kernels without the device's own bounds checks.
     ("src/gpu/kernel.rs", 1),
     // Vector instructions, and slices that threads share without overlap.
-    ("src/compute/simd.rs", 23),
+    ("src/compute/simd.rs", 26),
     ("src/compute/team.rs", 3),
     // Allocators that count.
     ("tests/allocations.rs", 5),

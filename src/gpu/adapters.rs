@@ -81,7 +81,7 @@ fn rank(kind: wgpu::DeviceType, low_power: bool) -> usize {
     }
 }
 
-/// Subgroups that hold a whole workgroup of the kernels for software adapters.
+/// What the faster kernels for software adapters need: subgroups that hold a whole workgroup, integers of 64 bits.
 fn has_lanes(adapter: &wgpu::Adapter) -> bool {
     let features = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64;
     adapter.features().contains(features) && adapter.get_info().subgroup_min_size >= 8

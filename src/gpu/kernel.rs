@@ -1,4 +1,4 @@
-//! From WGSL files to a pipeline: joins them, reads bindings, tile and workgroup size from the module, and compiles.
+//! From WGSL to a pipeline: reads bindings, tile and workgroup size from the module, and compiles.
 
 use naga::front::wgsl;
 

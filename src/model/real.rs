@@ -130,7 +130,7 @@ pub trait Real:
     fn one() -> Self {
         Self::of(1.0)
     }
-    /// Zero for an f32 too small to be normal, as WGSL lets a device have it; all else as it is.
+    /// Zero for an f32 too small to be normal, as WGSL lets a device have it; all else as it is, but for the sign of zero.
     fn flushed(self) -> Self {
         self
     }

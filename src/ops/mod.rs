@@ -118,12 +118,12 @@ impl Immediates {
     }
 }
 
-/// What kind of processor runs a kernel; tiles are chosen by it.
+/// What kind of processor runs a kernel; tiles, and how numbers lie in memory, are chosen by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
     /// A CPU that runs shaders (lavapipe, WARP): registers and cache, no fast shared memory.
     Software,
-    /// The same with subgroups of at least 8 invocations.
+    /// The same with subgroups of at least 8 invocations and integers of 64 bits.
     SoftwareLanes,
     /// A GPU.
     Hardware,
@@ -150,10 +150,10 @@ pub trait Op: std::fmt::Debug + Send + Sync {
     /// Its bindings 0, 1, … in the shader's order.
     fn arguments(&self) -> Vec<Argument>;
 
-    /// The WGSL files that, joined, are its kernel.
+    /// The WGSL files of its kernel, but for how numbers lie in memory.
     fn sources(&self, class: Class) -> Vec<String>;
 
-    /// Its kernel.
+    /// Its kernel: all of its files.
     fn source(&self, class: Class) -> String {
         let mut sources = self.sources(class);
         sources.push(memory(class));

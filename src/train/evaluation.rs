@@ -1,4 +1,4 @@
-//! What the network is worth so far: loss, metrics and outputs of a set in evaluation mode.
+//! What the network is worth so far: loss, metrics and outputs of a set in evaluation mode, and a trial of one batch of each.
 
 use std::ops::Range;
 

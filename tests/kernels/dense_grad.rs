@@ -102,6 +102,8 @@ fn every_input(device: &Device) -> Result<(), Failed> {
                 for &count in counts {
                     Layer { rows: count + 2, count, features: 35, units: 18, bias, below: None }.step(&mut bench, kind);
                 }
+                // It has larger tiles.
+                Layer { rows: 35, count: 33, features: 131, units: 130, bias, below: None }.step(&mut bench, kind);
             }
         }
         bench

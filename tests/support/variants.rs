@@ -29,7 +29,7 @@ pub fn variants() -> Vec<Box<dyn Op>> {
             }
         }
     }
-    // Wide layers have larger tiles on a GPU.
+    // Wide layers have larger tiles.
     for width in [256, 1024] {
         let input = Input::Batch { tensor: TensorId(0), features: width };
         all.extend(dense_of(width, input, true, None).into_iter().chain(dense_grad_of(width, input, true, None)));
