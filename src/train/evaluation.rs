@@ -32,7 +32,7 @@ impl Trainer<'_> {
     /// The data rows of a set and the network's outputs for them, `[rows, outputs]`, in evaluation mode.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device fails.
+    /// [`crate::Error::Device`] if the device fails.
     pub fn outputs(&mut self, set: Set) -> Result<(Vec<u32>, Vec<f32>)> {
         let places = self.sampler.places(set);
         let rows = self.sampler.order()[places.clone()].to_vec();
