@@ -534,6 +534,15 @@ fn arrays() -> Vec<Case> {
             ]),
             Refused("x[0, 0]"),
         ),
+        bytes(
+            "labels of images that become one when rounded",
+            "t.npz",
+            of(&[
+                ("x.npy", npy("|u1", "(4, 2, 2)", &[7; 16])),
+                ("y.npy", npy("<i8", "(4,)", &[0, 1, 1 << 53, (1 << 53) + 1].map(i64::to_le_bytes).concat())),
+            ]),
+            Refused("t.npz: y: integers beyond 2^53 are rounded, so some become one; number the classes otherwise"),
+        ),
     ]
 }
 

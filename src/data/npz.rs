@@ -123,9 +123,16 @@ impl Arrays {
     }
 
     fn into_images(self) -> Result<Images> {
+        let mut notes = Vec::new();
         let targets: Vec<Column> = (self.x.columns()..self.names.len())
-            .map(|column| self.infer(column, true, &mut Vec::new()))
+            .map(|column| self.infer(column, true, &mut notes))
             .collect::<Result<_>>()?;
+        // Images have nobody to tell of it, and two classes that become one are no small matter.
+        if !notes.is_empty() {
+            return Err(Error::data("integers beyond 2^53 are rounded, so some become one")
+                .at(format!("{}: y", self.file))
+                .remedy("number the classes otherwise, or save smaller numbers"));
+        }
         let (height, width) = match self.x.shape[..] {
             [_, height, ref others @ ..] if !others.is_empty() => (height, others.iter().product()),
             _ => (1, self.x.columns()),

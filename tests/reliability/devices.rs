@@ -1,8 +1,8 @@
 //! A device that is lost, or does not answer, at any submit: exit code 5, a good checkpoint, and with
 //! `--on-device-lost cpu` a run that goes on. A driver that leaves out a dispatch: `verify` ends with 7.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
 
 use libtest_mimic::{Failed, Trial};
 
@@ -11,7 +11,7 @@ use crate::{ends_with, ensure, missing_adapter, model, require, writes};
 
 pub fn trials() -> Vec<Trial> {
     let library = writes::library("lost.c");
-    let missing = missing_adapter().or(library.as_ref().err().cloned()).or_else(|| not_vulkan(library.as_ref().ok()?));
+    let missing = missing_adapter().or(library.as_ref().err().cloned()).or_else(not_vulkan);
     let library = library.unwrap_or_default();
     let trial = |name: &str, test: fn(&Path) -> Result<(), Failed>| {
         let library = library.clone();
@@ -41,12 +41,11 @@ fn sabotaged(place: &Place, library: &Path, submit: u32, hangs: bool, arguments:
     Ok(command.output()?)
 }
 
-/// The faulty driver takes over Vulkan's functions; where there is another backend it changes nothing.
-fn not_vulkan(library: &PathBuf) -> Option<String> {
-    let place = Place::new("not-vulkan");
-    let mut command: Command = place.command("train digits --device gpu --epochs 1 --quiet --out run");
-    let output = command.env("LD_PRELOAD", library).env("LOST_SUBMIT", "1").output().ok()?;
-    (output.status.code() != Some(5)).then(|| "the adapter is not driven by Vulkan".to_owned())
+/// The faulty driver takes over Vulkan's functions; where there is another backend it changes nothing. Asked without it,
+/// lest what these tests look for is what leaves them out.
+fn not_vulkan() -> Option<String> {
+    let found = Place::new("not-vulkan").run("devices --json").out;
+    (!found.contains("\"backend\":\"vulkan\"")).then(|| "the adapter is not driven by Vulkan".to_owned())
 }
 
 fn lost(library: &Path) -> Result<(), Failed> {
