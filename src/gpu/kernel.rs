@@ -59,11 +59,12 @@ pub fn layout_of(source: &str) -> Result<Layout> {
 }
 
 /// Checks that WGSL which a program brings along is valid by itself, declares no variables and has the functions
-/// `names`, each from one `vec4<f32>` to one.
+/// `names`, each from one `vec4<f32>` to one. What else it declares begins with `prefix`, lest a kernel that it is joined
+/// to declares the same.
 ///
 /// # Errors
-/// [`Error::Usage`] with naga's message, or naming the function that is missing.
-pub fn check_functions(source: &str, names: &[&str]) -> Result<()> {
+/// [`Error::Usage`] with naga's message, or naming the function that is missing or the name that is another's.
+pub fn check_functions(source: &str, names: &[&str], prefix: &str) -> Result<()> {
     let module = wgsl::parse_str(source)
         .map_err(|error| Error::usage(format!("its WGSL does not parse: {}", error.emit_to_string(source).trim())))?;
     if !module.global_variables.is_empty() || !module.entry_points.is_empty() {
@@ -83,6 +84,19 @@ pub fn check_functions(source: &str, names: &[&str]) -> Result<()> {
             return Err(Error::usage(format!("its WGSL has no `fn {name}(z: vec4<f32>) -> vec4<f32>`"))
                 .remedy("write it beside the other one"));
         }
+    }
+    // Constants without a type are not among naga's: only kernels know whether they are there twice.
+    let functions = module.functions.iter().map(|(_, function)| &function.name);
+    let constants = module.constants.iter().map(|(_, constant)| &constant.name);
+    let types = module.types.iter().map(|(_, kind)| &kind.name);
+    let mut declared = functions.chain(constants).chain(types).flatten();
+    // naga itself declares types that begin with two underscores, which no name in WGSL may.
+    let is_own = |name: &String| [prefix, "__"].iter().any(|start| name.starts_with(start));
+    if let Some(name) = declared.find(|name| !names.contains(&name.as_str()) && !is_own(name)) {
+        return Err(Error::usage(format!(
+            "its WGSL declares `{name}`, which may be wgrad's own name for something else"
+        ))
+        .remedy(format!("call it {prefix}{name}")));
     }
     let mut validator =
         naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
@@ -146,5 +160,28 @@ impl Kernel {
             cache: None,
         });
         Ok(Kernel { pipeline, group_layout, layout })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wgsl_of_a_program_declares_names_of_its_own_only() {
+        let check = |declared: &str| {
+            let source = format!("{declared}\nfn f(z: vec4<f32>) -> vec4<f32> {{ return modf(z).fract; }}");
+            check_functions(&source, &["f"], "mine_")
+        };
+        check("const mine_half: f32 = 0.5; struct mine_pair { a: f32 } fn mine_help(x: f32) -> f32 { return x; }")
+            .unwrap();
+        for (declared, name) in [
+            ("const half: f32 = 0.5;", "half"),
+            ("struct Params { a: f32 } fn mine_help(p: Params) -> f32 { return p.a; }", "Params"),
+            ("fn loaded(x: f32) -> f32 { return x; }", "loaded"),
+        ] {
+            let said = check(declared).unwrap_err().to_string();
+            assert!(said.contains(&format!("`{name}`")) && said.ends_with(&format!("call it mine_{name}")), "{said}");
+        }
     }
 }
