@@ -2,7 +2,7 @@
 //! that verification holds devices to; and the same bits on any number of threads.
 
 use wgrad::bench::{Subject, first_batch};
-use wgrad::compute::product::product;
+use wgrad::compute::product::{Share, product};
 use wgrad::compute::{Operand, Packed, Simd, Team};
 use wgrad::cpu::CpuExecutor;
 use wgrad::model::real::Real;
@@ -110,7 +110,7 @@ fn outside(c: &[f32], bounded: &[Tracked]) -> usize {
     c.iter().zip(bounded).filter(|(c, b)| !((f64::from(**c) - b.value).abs() <= b.error)).count()
 }
 
-const SIZES: [[usize; 3]; 22] = [
+const SIZES: [[usize; 3]; 26] = [
     [1, 1, 1],
     [2, 3, 1],
     [7, 8, 15],
@@ -133,6 +133,11 @@ const SIZES: [[usize; 3]; 22] = [
     [257, 90, 96],
     [300, 64, 300],
     [33, 1025, 270],
+    // Too low for a block of rows for each of three threads.
+    [1, 1100, 500],
+    [10, 256, 512],
+    [10, 256, 271],
+    [17, 177, 193],
 ];
 
 #[test]
@@ -171,9 +176,9 @@ fn a_product_that_misses_one_term_or_one_element_is_outside_its_bounds() {
 }
 
 #[test]
-fn a_product_has_the_same_bits_on_any_number_of_threads_and_finishes_each_row_once() {
+fn a_product_has_the_same_bits_on_any_number_of_threads_and_finishes_each_element_once() {
     for simd in Simd::available() {
-        for sizes in [[64, 784, 128], [257, 300, 257], [1000, 176, 48]] {
+        for sizes in [[64, 784, 128], [257, 300, 257], [1000, 176, 48], [10, 300, 271]] {
             for form in FORMS {
                 let case = Case::new(sizes, form);
                 let one = case.run(simd, &Team::new(1).unwrap());
@@ -184,11 +189,10 @@ fn a_product_has_the_same_bits_on_any_number_of_threads_and_finishes_each_row_on
                     let [m, _, n] = sizes;
                     let (a, b) = case.operands();
                     let mut c = vec![0.0; m * n];
-                    product(simd, &team, &mut Packed::default(), sizes, a, b, &mut c, &|first, block| {
-                        let rows = block.chunks_exact_mut(n).enumerate();
-                        rows.for_each(|(i, row)| row.iter_mut().for_each(|c| *c += (first + i) as f32));
+                    product(simd, &team, &mut Packed::default(), sizes, a, b, &mut c, &|first, run| {
+                        run.iter_mut().enumerate().for_each(|(i, c)| *c += (first + i) as f32);
                     });
-                    let right = c.iter().zip(&one).enumerate().all(|(i, (c, o))| *c == o + (i / n) as f32);
+                    let right = c.iter().zip(&one).enumerate().all(|(i, (c, o))| *c == o + i as f32);
                     assert!(right, "{threads} {sizes:?} {form:?}");
                 }
             }
@@ -202,6 +206,23 @@ fn large_products_give_every_one_of_sixteen_threads_a_block() {
         let rows = wgrad::compute::product::block_rows(m, 16);
         assert!(m.div_ceil(rows) >= 16, "{m} rows in blocks of {rows}");
     }
+}
+
+#[test]
+fn products_too_low_for_every_thread_are_cut_by_columns_and_all_parts_cover_them() {
+    let parts = |sizes: [usize; 3], threads: usize| match Share::of(sizes, threads) {
+        Share::Rows(rows) => (false, sizes[0].div_ceil(rows)),
+        Share::Columns(width) => (true, sizes[2].div_ceil(width)),
+    };
+    // Weights of an output layer: 10 rows. Small batches on many threads. Neither where it is not worth it.
+    assert_eq!(parts([10, 256, 512], 1), (true, 1));
+    assert_eq!(parts([10, 256, 512], 2), (true, 4));
+    assert_eq!(parts([10, 1024, 1024], 16), (true, 22));
+    assert_eq!(parts([32, 784, 512], 16), (true, 11));
+    assert_eq!(parts([64, 784, 128], 16), (false, 4));
+    assert_eq!(parts([64, 784, 128], 2), (false, 4));
+    assert_eq!(parts([256, 784, 512], 16), (false, 16));
+    assert_eq!(parts([2, 8, 512], 16), (true, 1));
 }
 
 /// The bits of all parameters and slots after some steps.
@@ -222,7 +243,7 @@ fn trained(layers: &str, batch_size: usize, threads: usize) -> Vec<u32> {
 
 #[test]
 fn training_gives_the_same_bits_on_any_number_of_threads_and_every_time() {
-    for (layers, batch) in [("784-128-64-10", 64), ("300-400-50-7", 137), ("2-4-2", 4)] {
+    for (layers, batch) in [("784-128-64-10", 64), ("300-400-50-7", 137), ("600-500-10", 20), ("2-4-2", 4)] {
         let one = trained(layers, batch, 1);
         assert!(one.len() > 20);
         for threads in [1, 2, 8] {

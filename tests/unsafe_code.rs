@@ -12,7 +12,7 @@ const PLACES: &[(&str, usize)] = &[
     ("src/gpu/kernel.rs", 1),
     // Vector instructions, and slices that threads share without overlap.
     ("src/compute/simd.rs", 26),
-    ("src/compute/team.rs", 3),
+    ("src/compute/team.rs", 4),
     // Allocators that count.
     ("tests/allocations.rs", 5),
     // An allocator that counts.

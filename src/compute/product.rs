@@ -1,8 +1,10 @@
-//! A product of two f32 matrices in tiles: the right operand is packed once into panels that all threads share, the
-//! left one is read where it lies, and what follows a product (a bias, an activation) is done block by block while the
+//! A product of two f32 matrices in tiles: the right operand is packed once into panels, the left one block by block where
+//! that pays, and what follows a product (a bias, an activation) is done block by block while the
 //! block is in the cache. Knows no layer.
 
 use std::ops::Range;
+
+use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
 
 use super::simd::{COLUMNS, LANES, ROWS, Simd, wide};
 use super::team::Team;
@@ -85,10 +87,11 @@ impl Packed {
     }
 }
 
-/// What follows a product, for a block of whole rows: its first row's number and its elements.
+/// What follows a product, for a run of its elements, whole rows or a part of one: the number of the run's first element
+/// in `c`, and the elements.
 pub type Finish<'a, T> = &'a (dyn Fn(usize, &mut [T]) + Sync);
 
-/// `c = a·b` with `a` [m, k], `b` [k, n] and `c` [m, n] row-major without gaps, then `finish` for each block of rows.
+/// `c = a·b` with `a` [m, k], `b` [k, n] and `c` [m, n] row-major without gaps, then `finish` once for every element.
 /// The bits of the result do not depend on the team: each element is summed in passes over k that depend on k alone.
 ///
 /// `packed` is room that the caller keeps between products.
@@ -103,31 +106,64 @@ pub fn product(
     c: &mut [f32],
     finish: Finish<f32>,
 ) {
-    assert!(c.len() == m * n, "the product is [m, n] without gaps");
+    let mut c = ArrayViewMut2::from_shape((m, n), c).expect("the product is [m, n] without gaps");
     if m == 0 || n == 0 {
         return;
     }
     let panels = n.div_ceil(COLUMNS);
     let packed = packed.room(panels * k * COLUMNS);
-    let parallel = team.threads() > 1 && m * k * n >= PARALLEL;
-    let together = if parallel { panels.div_ceil(2 * team.threads()).min(MOST_PANELS) } else { MOST_PANELS };
-    let length = (together * k * COLUMNS).max(1);
-    let pack = |i: usize, panels: &mut [f32]| pack(simd, k, n, i * together * COLUMNS, b, panels);
-    if !parallel {
-        packed.chunks_mut(length).enumerate().for_each(|(i, panels)| pack(i, panels));
-        for (i, c) in c.chunks_mut(MOST_ROWS * n).enumerate() {
-            block(simd, k, n, a, packed, i * MOST_ROWS, c);
-            finish(i * MOST_ROWS, c);
+    // Of columns `first_column ..` and rows `first ..`, as many as `c` has.
+    let multiply = |packed: &[f32], first: usize, first_column: usize, mut c: ArrayViewMut2<f32>| {
+        block(simd, k, a, packed, first, &mut c);
+        match c.as_slice_mut() {
+            Some(run) => finish(first * n + first_column, run),
+            None => c.rows_mut().into_iter().enumerate().for_each(|(i, row)| {
+                finish((first + i) * n + first_column, row.into_slice().expect("rows have no gaps"));
+            }),
         }
-        return;
+    };
+    match Share::of([m, k, n], team.threads()) {
+        Share::Columns(width) => team.columns(c, width, packed, width * k, |part, mut c, packed| {
+            pack(simd, k, n, part * width, b, packed);
+            for (i, c) in c.axis_chunks_iter_mut(Axis(0), MOST_ROWS).enumerate() {
+                multiply(packed, i * MOST_ROWS, part * width, c);
+            }
+        }),
+        Share::Rows(rows) => {
+            let together = panels.div_ceil(2 * team.threads()).min(MOST_PANELS) * COLUMNS;
+            team.chunks([&mut *packed], (together * k).max(1), |i, [panels]| pack(simd, k, n, i * together, b, panels));
+            let packed = &*packed;
+            team.chunks([c.as_slice_mut().expect("the product has no gaps")], rows * n, |i, [c]| {
+                let c = ArrayViewMut2::from_shape((c.len() / n, n), c).expect("chunks are whole rows");
+                multiply(packed, i * rows, 0, c);
+            });
+        }
     }
-    team.chunks([&mut *packed], length, |i, [panels]| pack(i, panels));
-    let packed = &*packed;
-    let rows = block_rows(m, team.threads());
-    team.chunks([c], rows * n, |i, [c]| {
-        block(simd, k, n, a, packed, i * rows, c);
-        finish(i * rows, c);
-    });
+}
+
+/// How threads share a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// In blocks of so many rows; the right operand is packed once, by all.
+    Rows(usize),
+    /// In parts of so many columns, whose panels are packed by who multiplies them.
+    Columns(usize),
+}
+
+impl Share {
+    /// Of a product [m, n] over k: by rows where every thread gets a block, else by columns if those give more parts.
+    pub fn of([m, k, n]: [usize; 3], threads: usize) -> Self {
+        let panels = n.div_ceil(COLUMNS);
+        if threads == 1 || m * k * n < PARALLEL {
+            return Share::Columns(panels * COLUMNS);
+        }
+        let rows = block_rows(m, threads);
+        if m.div_ceil(rows) < threads.min(panels) {
+            Share::Columns(panels.div_ceil(2 * threads) * COLUMNS)
+        } else {
+            Share::Rows(rows)
+        }
+    }
 }
 
 /// Rows of a block: two blocks a thread, so that one that started late does less.
@@ -138,6 +174,14 @@ pub fn block_rows(m: usize, threads: usize) -> usize {
 /// Columns `first ..` of `b`, as many panels of k rows of [`COLUMNS`] as there is room for; the last columns are zero where
 /// `b` has fewer.
 fn pack(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, panels: &mut [f32]) {
+    let together = MOST_PANELS * COLUMNS;
+    for (i, panels) in panels.chunks_mut((together * k).max(1)).enumerate() {
+        pack_together(simd, k, n, first + i * together, b, panels);
+    }
+}
+
+/// As [`pack`], row by row through all panels.
+fn pack_together(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, panels: &mut [f32]) {
     let columns = (n - first).min(panels.len() / k.max(1));
     if !columns.is_multiple_of(COLUMNS) {
         panels.fill(0.0);
@@ -183,16 +227,16 @@ fn pack(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, panels: &
     }
 }
 
-/// Rows `first ..` of the product, as many as `c` has.
-fn block(simd: Simd, k: usize, n: usize, a: Operand<f32>, packed: &[f32], first: usize, c: &mut [f32]) {
+/// Rows `first ..` of the product, as many as `c` has, and as many columns of the packed ones.
+fn block(simd: Simd, k: usize, a: Operand<f32>, packed: &[f32], first: usize, c: &mut ArrayViewMut2<f32>) {
     let passes = k.div_ceil(DEPTH);
     if passes == 0 {
         c.fill(0.0);
     }
     // Passes start at multiples of 8, so that all blocks to transpose are whole.
     let start = |pass: usize| if pass == passes { k } else { (k * pass / passes) & !7 };
-    let passes = (0..passes).map(|pass| Right { simd, packed, n, k, depth: start(pass)..start(pass + 1) });
-    if n < PACKED_COLUMNS {
+    let passes = (0..passes).map(|pass| Right { simd, packed, k, depth: start(pass)..start(pass + 1) });
+    if c.ncols() < PACKED_COLUMNS {
         for right in passes {
             let start = right.depth.start * a.strides.column;
             right.multiply(a.values, |row| a.start(first + row) + start, a.strides.column, c);
@@ -209,7 +253,6 @@ fn block(simd: Simd, k: usize, n: usize, a: Operand<f32>, packed: &[f32], first:
 struct Right<'a> {
     simd: Simd,
     packed: &'a [f32],
-    n: usize,
     k: usize,
     depth: Range<usize>,
 }
@@ -217,46 +260,39 @@ struct Right<'a> {
 impl Right<'_> {
     /// As [`Right::multiply`], with the left operand packed first: what a tile reads then lies together, whatever the
     /// strides. Rows a power of two apart would all fall into the same few places of the first-level cache.
-    fn multiply_packed(&self, a: Operand<f32>, first: usize, packed: &mut [f32], c: &mut [f32]) {
-        let (n, rows, depth, adds) = (self.n, c.len() / self.n, self.depth.len(), self.depth.start > 0);
+    fn multiply_packed(&self, a: Operand<f32>, first: usize, packed: &mut [f32], c: &mut ArrayViewMut2<f32>) {
+        let ((rows, n), depth, adds) = (c.dim(), self.depth.len(), self.depth.start > 0);
         let packed = &mut packed[..rows.div_ceil(ROWS) * depth * ROWS];
         self.pack_left(a, first, rows, packed);
-        for j in 0..n.div_ceil(COLUMNS) {
-            let columns = COLUMNS.min(n - j * COLUMNS);
+        for j in (0..n).step_by(COLUMNS) {
+            let columns = COLUMNS.min(n - j);
             let whole = if columns.is_multiple_of(LANES) { rows / ROWS } else { 0 };
             let (tiles, rest) = packed.split_at(whole * depth * ROWS);
-            let next = if (j + 1) * COLUMNS < n { self.panel(j + 1) } else { self.panel(0) };
-            let c = &mut c[j * COLUMNS..];
             if whole > 0 {
-                self.simd.tiles(tiles, self.panel(j), next, c, n, columns, adds);
+                let next = if j + COLUMNS < n { self.panel(j + COLUMNS) } else { self.panel(0) };
+                self.simd.tiles(tiles, self.panel(j), next, c, j, columns, adds);
             }
             for (i, left) in rest.chunks_exact(depth * ROWS).enumerate() {
-                let row = (whole + i) * ROWS;
-                let starts = std::array::from_fn(|r| r);
-                self.edge(left, &starts, ROWS, j, ROWS.min(rows - row), &mut c[row * n..]);
+                self.edge(left, &std::array::from_fn(|r| r), ROWS, c, [(whole + i) * ROWS, j]);
             }
         }
     }
 
-    /// This pass's part of a panel.
+    /// This pass's part of the panel that starts with column `j`.
     fn panel(&self, j: usize) -> &[f32] {
-        &self.packed[j * self.k * COLUMNS..][self.depth.start * COLUMNS..self.depth.end * COLUMNS]
+        &self.packed[j * self.k..][self.depth.start * COLUMNS..self.depth.end * COLUMNS]
     }
 
-    /// A tile that is cut by the end of the product: computed whole, `rows` rows of it copied.
-    fn edge(&self, left: &[f32], starts: &[usize; ROWS], step: usize, j: usize, rows: usize, c: &mut [f32]) {
-        let columns = COLUMNS.min(self.n - j * COLUMNS);
-        let mut tile = [0.0; ROWS * COLUMNS];
+    /// A tile that is cut by the end of the product: computed whole, as much of it copied as there is.
+    fn edge(&self, left: &[f32], starts: &[usize; ROWS], step: usize, c: &mut ArrayViewMut2<f32>, [i, j]: [usize; 2]) {
+        let (rows, columns) = (ROWS.min(c.nrows() - i), COLUMNS.min(c.ncols() - j));
+        let mut tile = [[0.0; COLUMNS]; ROWS];
         let padded = columns.next_multiple_of(LANES);
-        self.simd.tile(left, starts, step, self.panel(j), &mut tile, COLUMNS, padded, false);
-        for r in 0..rows {
-            let (c, tile) = (&mut c[r * self.n..][..columns], &tile[r * COLUMNS..][..columns]);
-            if self.depth.start > 0 {
-                c.iter_mut().zip(tile).for_each(|(c, t)| *c += t);
-            } else {
-                c.copy_from_slice(tile);
-            }
-        }
+        self.simd.tile(left, starts, step, self.panel(j), &mut ArrayViewMut2::from(&mut tile), [0, 0], padded, false);
+        let mut c = c.slice_mut(s![i..i + rows, j..j + columns]);
+        let tile = ArrayView2::from(&tile);
+        let tile = tile.slice(s![..rows, ..columns]);
+        if self.depth.start > 0 { c += &tile } else { c.assign(&tile) }
     }
 
     /// Rows `first ..+ rows` of the left operand, tile after tile, each column after column; rows that the last tile has
@@ -288,17 +324,16 @@ impl Right<'_> {
 
     /// Adds this pass to `c`, or starts it with the first one. Element (i, p) of the left operand is
     /// `left[start(i) + p·step]`.
-    fn multiply(&self, left: &[f32], start: impl Fn(usize) -> usize, step: usize, c: &mut [f32]) {
-        let (n, rows, adds) = (self.n, c.len() / self.n, self.depth.start > 0);
-        for j in 0..n.div_ceil(COLUMNS) {
-            let columns = COLUMNS.min(n - j * COLUMNS);
+    fn multiply(&self, left: &[f32], start: impl Fn(usize) -> usize, step: usize, c: &mut ArrayViewMut2<f32>) {
+        let ((rows, n), adds) = (c.dim(), self.depth.start > 0);
+        for j in (0..n).step_by(COLUMNS) {
+            let columns = COLUMNS.min(n - j);
             for i in (0..rows).step_by(ROWS) {
                 let starts = std::array::from_fn(|r| start((i + r).min(rows - 1)));
-                let c = &mut c[i * n + j * COLUMNS..];
                 if i + ROWS <= rows && columns.is_multiple_of(LANES) {
-                    self.simd.tile(left, &starts, step, self.panel(j), c, n, columns, adds);
+                    self.simd.tile(left, &starts, step, self.panel(j), c, [i, j], columns, adds);
                 } else {
-                    self.edge(left, &starts, step, j, ROWS.min(rows - i), c);
+                    self.edge(left, &starts, step, c, [i, j]);
                 }
             }
         }

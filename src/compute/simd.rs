@@ -2,6 +2,8 @@
 //! to compile a plain loop for wider vectors. All functions here are safe to call; the `unsafe` inside is for
 //! intrinsics on pointers, whose ranges are asserted before.
 
+use ndarray::ArrayViewMut2;
+
 /// Rows of one tile of a product.
 pub const ROWS: usize = 8;
 /// Columns of one tile of a product.
@@ -35,11 +37,11 @@ impl Simd {
     /// One tile of `c = a·b`, or of `c += a·b` if it `adds`. Each element is a chain of fused multiply-adds in the
     /// order of k, whatever the instruction set and wherever in a tile the element lies.
     ///
-    /// Element (i, p) of `a` is `left[rows[i] + p·step]`; `right` holds k rows of [`COLUMNS`]; row i of `c` starts at
-    /// `i·pitch`, and `columns` elements of it are written.
+    /// Element (i, p) of `a` is `left[rows[i] + p·step]`; `right` holds k rows of [`COLUMNS`]; the tile starts with element
+    /// (i, j) of `c`, whose rows have no gaps, and has `columns` columns.
     ///
     /// # Panics
-    /// If a slice is too short.
+    /// If an operand is too small.
     #[allow(clippy::too_many_arguments, reason = "the operands of one instruction sequence")]
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     #[inline]
@@ -49,8 +51,8 @@ impl Simd {
         rows: &[usize; ROWS],
         step: usize,
         right: &[f32],
-        c: &mut [f32],
-        pitch: usize,
+        c: &mut ArrayViewMut2<f32>,
+        [i, j]: [usize; 2],
         columns: usize,
         adds: bool,
     ) {
@@ -59,11 +61,11 @@ impl Simd {
         assert!(k > 0 && right.len() == k * COLUMNS, "the right operand has whole rows");
         let reach = (k - 1) * step;
         assert!(rows.iter().all(|row| row + reach < left.len()), "the left operand covers its tile");
-        assert!((ROWS - 1) * pitch + columns <= c.len(), "the product covers its tile");
+        let pitch = pitch(c, i + ROWS, j + columns);
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the processor has the instruction set, and the assertions above are what the functions ask for.
         unsafe {
-            let (right, c) = (right.as_ptr(), c.as_mut_ptr());
+            let (right, c) = (right.as_ptr(), c.as_mut_ptr().add(i * pitch + j));
             let left = rows.map(|row| left.as_ptr().add(row));
             match (self.0, columns / LANES) {
                 (Set::Avx2, _) => x86::tile_avx2(k, left, step, right, c, pitch, columns, adds),
@@ -75,10 +77,10 @@ impl Simd {
     }
 
     /// Tiles one below the other, as [`Simd::tile`] one by one: `left` holds, tile by tile, k columns of [`ROWS`] elements.
-    /// `next` is what will be read afterwards; it comes nearer meanwhile.
+    /// The first one starts with element (0, j) of `c`. `next` is what will be read afterwards; it comes nearer meanwhile.
     ///
     /// # Panics
-    /// If a slice is too short.
+    /// If an operand is too small.
     #[allow(clippy::too_many_arguments, reason = "the operands of one instruction sequence")]
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     pub fn tiles(
@@ -86,8 +88,8 @@ impl Simd {
         left: &[f32],
         right: &[f32],
         next: &[f32],
-        c: &mut [f32],
-        pitch: usize,
+        c: &mut ArrayViewMut2<f32>,
+        j: usize,
         columns: usize,
         adds: bool,
     ) {
@@ -96,11 +98,12 @@ impl Simd {
         assert!(k > 0 && right.len() == k * COLUMNS, "the right operand has whole rows");
         assert!(left.len().is_multiple_of(k * ROWS), "the left operand has whole tiles");
         let tiles = left.len() / (k * ROWS);
-        assert!(tiles == 0 || (tiles * ROWS - 1) * pitch + columns <= c.len(), "the product covers its tiles");
+        let pitch = pitch(c, tiles * ROWS, j + columns);
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the processor has the instruction set, and the assertions above are what the functions ask for.
         unsafe {
-            let (left, right, next, c) = (left.as_ptr(), right.as_ptr(), next.as_ptr(), c.as_mut_ptr());
+            let (left, right, next) = (left.as_ptr(), right.as_ptr(), next.as_ptr());
+            let c = c.as_mut_ptr().add(j);
             match (self.0, columns / LANES) {
                 (Set::Avx2, _) => (0..tiles).for_each(|tile| {
                     let left = std::array::from_fn(|row| left.add(tile * k * ROWS + row));
@@ -136,6 +139,17 @@ impl Simd {
             }
         }
     }
+}
+
+/// From a row of `c` to the next, in elements.
+///
+/// # Panics
+/// If `c` has not so many rows and columns, or gaps in its rows.
+fn pitch(c: &ArrayViewMut2<f32>, rows: usize, columns: usize) -> usize {
+    assert!(rows <= c.nrows() && columns <= c.ncols(), "the product covers its tiles");
+    let [pitch, step] = *c.strides() else { unreachable!("a matrix has two axes") };
+    assert!(step == 1 && pitch > 0, "rows have no gaps");
+    pitch as usize
 }
 
 impl Set {

@@ -2,10 +2,13 @@
 //! microseconds each, so the caller works along, threads look out for the next job a while before they sleep, handing
 //! out a job allocates nothing, and a thread that is not running holds nobody up. Knows nothing of what it runs.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+
+use ndarray::{ArrayViewMut2, ShapeBuilder};
 
 /// How often a thread looks for work before it sleeps: some 50 µs, longer than the serial parts of a small step.
 const SPINS: usize = 1000;
@@ -160,16 +163,46 @@ impl Team {
         let tasks = arrays.iter().map(|array| array.len().div_ceil(size)).max().unwrap_or(0);
         let parts = Parts(arrays.map(|array| (array.as_mut_ptr(), array.len())));
         self.run(tasks, |task| {
-            let parts = &parts;
+            let ranges = parts.ranges(task, [size; N]);
             call(
                 task,
-                parts.0.map(|(first, length)| {
-                    let (start, end) = ((task * size).min(length), ((task + 1) * size).min(length));
+                std::array::from_fn(|array| {
+                    let range = &ranges[array];
                     // SAFETY: within the array, which `arrays` borrows until `run` returns; `run` gives each number
                     // once, and the chunks of two numbers do not overlap.
-                    unsafe { std::slice::from_raw_parts_mut(first.add(start), end - start) }
+                    unsafe { std::slice::from_raw_parts_mut(parts.0[array].0.add(range.start), range.len()) }
                 }),
             );
+        });
+    }
+
+    /// Cuts a row-major matrix into parts of `width` columns and `room` into chunks of `size` elements, and calls `call` with
+    /// each part's number, the part and its chunk.
+    ///
+    /// # Panics
+    /// If rows of the matrix have gaps.
+    pub fn columns<T: Send>(
+        &self,
+        mut matrix: ArrayViewMut2<T>,
+        width: usize,
+        room: &mut [T],
+        size: usize,
+        call: impl Fn(usize, ArrayViewMut2<T>, &mut [T]) + Sync,
+    ) {
+        let (rows, columns) = matrix.dim();
+        let &[pitch, 1] = matrix.strides() else { panic!("rows have no gaps") };
+        let shape = |columns: usize| (rows, columns).strides((pitch as usize, 1));
+        let parts = Parts([(matrix.as_mut_ptr(), columns), (room.as_mut_ptr(), room.len())]);
+        self.run(columns.div_ceil(width), |task| {
+            let [columns, chunk] = parts.ranges(task, [width, size]);
+            // SAFETY: the columns lie in the matrix and the chunk in `room`, both borrowed until `run` returns; `run` gives
+            // each number once, and the columns and chunks of two numbers do not overlap.
+            let (part, chunk) = unsafe {
+                let first = parts.0[0].0.add(columns.start);
+                let chunk = std::slice::from_raw_parts_mut(parts.0[1].0.add(chunk.start), chunk.len());
+                (ArrayViewMut2::from_shape_ptr(shape(columns.len()), first), chunk)
+            };
+            call(task, part, chunk);
         });
     }
 }
@@ -188,9 +221,20 @@ impl Drop for Team {
     }
 }
 
+/// Where arrays start, and how many elements or columns each has.
 struct Parts<T, const N: usize>([(*mut T, usize); N]);
 
-// SAFETY: it stands for `[&mut [T]; N]`, whose disjoint chunks may go to other threads when `T` may.
+impl<T, const N: usize> Parts<T, N> {
+    /// The part of each array that is a task's, if tasks take so many of its elements in turn.
+    fn ranges(&self, task: usize, sizes: [usize; N]) -> [Range<usize>; N] {
+        std::array::from_fn(|array| {
+            let (size, length) = (sizes[array], self.0[array].1);
+            (task * size).min(length)..((task + 1) * size).min(length)
+        })
+    }
+}
+
+// SAFETY: it stands for N arrays or matrices, whose disjoint parts may go to other threads when `T` may.
 unsafe impl<T: Send, const N: usize> Sync for Parts<T, N> {}
 
 #[cfg(test)]
@@ -240,6 +284,26 @@ mod tests {
         });
         assert!(a.iter().enumerate().all(|(i, &a)| a == 1 + i as u32));
         assert!(b.iter().all(|&b| b == 1));
+    }
+
+    #[test]
+    fn parts_cover_the_columns_of_a_matrix_and_their_room_without_gap_or_overlap() {
+        let team = Team::new(3).unwrap();
+        let (mut matrix, mut room) = (ndarray::Array2::<u32>::zeros((5, 101)), vec![0u32; 58]);
+        // Columns 3 .. 98, whose rows lie 101 apart; the last part is 5 wide and has no room left.
+        let inner = matrix.slice_mut(ndarray::s![.., 3..98]);
+        team.columns(inner, 9, &mut room, 6, |part, mut columns, room| {
+            for ((row, column), element) in columns.indexed_iter_mut() {
+                *element += (1 + row * 1000 + part * 9 + column) as u32;
+            }
+            room.iter_mut().for_each(|element| *element += 1 + part as u32);
+        });
+        let right = |row: usize, column: usize| match column {
+            3..98 => 1 + row * 1000 + column - 3,
+            _ => 0,
+        };
+        assert!(matrix.indexed_iter().all(|((row, column), &element)| element as usize == right(row, column)));
+        assert!(room.iter().enumerate().all(|(i, &element)| element as usize == 1 + i / 6));
     }
 
     #[test]

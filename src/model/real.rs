@@ -13,6 +13,12 @@ use super::tracked::Tracked;
 use crate::compute::product::{Finish, block_rows, product};
 use crate::compute::{Operand, Packed, Simd, Team, wide};
 
+/// Terms from which on sums of columns are worth more than one thread: about 10 µs of work.
+const PARALLEL_SUM: usize = 1 << 16;
+
+/// Columns that a thread sums up are a multiple of this: a line of the processor's caches in f32.
+const SUM_COLUMNS: usize = 16;
+
 /// One value for each number type, picked by [`Real::pick`]; how rows keep functions that are generic over `Real`.
 pub struct Each<F: Family> {
     /// For training on the CPU.
@@ -90,7 +96,7 @@ pub trait Real:
         sum.total()
     }
     /// The sum of each column of `rows`, which has as many columns as `sums` has elements.
-    fn column_sums(rows: &[Self], sums: &mut [Self]) {
+    fn column_sums(_team: &Team, rows: &[Self], sums: &mut [Self]) {
         let columns = sums.len();
         for (column, sum) in sums.iter_mut().enumerate() {
             *sum = Self::sum(rows.iter().skip(column).step_by(columns).copied());
@@ -98,7 +104,7 @@ pub trait Real:
     }
     /// `c = a·b` with `a` [m, k], `b` [k, n] and `c` [m, n] row-major without gaps.
     fn matmul(m: usize, k: usize, n: usize, a: Operand<Self>, b: Operand<Self>, c: &mut [Self]);
-    /// [`Real::matmul`] on a team, `[m, k, n]` being the sizes, and `finish` for each block of rows. `packed` is room
+    /// [`Real::matmul`] on a team, `[m, k, n]` being the sizes, and `finish` for each run of elements. `packed` is room
     /// kept between products.
     fn product(
         team: &Team,
@@ -196,12 +202,17 @@ macro_rules! impl_real {
                     self * 0.0
                 })
             }
-            fn column_sums(rows: &[Self], sums: &mut [Self]) {
-                wide(|| {
-                    sums.fill(0.0);
-                    for row in rows.chunks_exact(sums.len()) {
-                        sums.iter_mut().zip(row).for_each(|(sum, term)| *sum += term);
-                    }
+            fn column_sums(team: &Team, rows: &[Self], sums: &mut [Self]) {
+                let columns = sums.len();
+                let parts = if rows.len() < PARALLEL_SUM { 1 } else { team.threads() };
+                let width = columns.div_ceil(parts).next_multiple_of(SUM_COLUMNS);
+                team.chunks([sums], width, |part, [sums]| {
+                    wide(|| {
+                        sums.fill(0.0);
+                        for row in rows.chunks_exact(columns) {
+                            sums.iter_mut().zip(&row[part * width..]).for_each(|(sum, term)| *sum += term);
+                        }
+                    });
                 });
             }
             fn matmul(m: usize, k: usize, n: usize, a: Operand<Self>, b: Operand<Self>, c: &mut [Self]) {
@@ -246,7 +257,7 @@ fn blocks<T: Real>(team: &Team, [m, k, n]: [usize; 3], a: Operand<T>, b: Operand
     team.chunks([c], (rows * n).max(1), |block, [c]| {
         let values = &a.values[block * rows * a.strides.row..];
         T::matmul(c.len() / n, k, n, Operand { values, ..a }, b, c);
-        finish(block * rows, c);
+        finish(block * rows * n, c);
     });
 }
 

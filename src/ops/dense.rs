@@ -57,9 +57,10 @@ impl Dense {
         let mut y = cells.write(self.output);
         let y = &mut y[..count * units];
         let mut saved = self.saved.map(|saved| cells.write(saved));
-        let add_bias = |z: &mut [T]| {
-            let Some(bias) = bias else { return };
-            wide(|| z.chunks_exact_mut(units).for_each(|row| row.iter_mut().zip(bias).for_each(|(z, b)| *z += *b)));
+        // Of whole rows or a part of one, from element `first` on.
+        let add_bias = |first: usize, z: &mut [T]| {
+            let Some(bias) = bias.map(|bias| &bias[first % units..]) else { return };
+            wide(|| z.chunks_mut(units).for_each(|row| row.iter_mut().zip(bias).for_each(|(z, b)| *z += *b)));
         };
         let activate = |first: usize, y: &mut [T]| {
             (T::pick(&self.activation.twin).apply)(y);
@@ -71,14 +72,14 @@ impl Dense {
         self.input.with_rows(cells, batch, |x| {
             let weight = Operand::transposed(&weight, features);
             let Some(z) = &mut saved else {
-                cells.product(sizes, x, weight, y, &|first, block| {
-                    add_bias(block);
-                    activate(first, block);
+                cells.product(sizes, x, weight, y, &|first, run| {
+                    add_bias(first, run);
+                    activate(first, run);
                 });
                 return;
             };
             let z = &mut z[..count * units];
-            cells.product(sizes, x, weight, z, &|_, block| add_bias(block));
+            cells.product(sizes, x, weight, z, &add_bias);
             y.copy_from_slice(z);
             activate(0, y);
         });

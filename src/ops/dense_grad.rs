@@ -67,7 +67,7 @@ impl DenseGrad {
             cells.product([units, count, features], Operand::transposed(dz, units), x, &mut dw, &|_, _| {});
         });
         if let Some(bias) = self.bias_gradient {
-            T::column_sums(dz, &mut cells.write(bias));
+            T::column_sums(cells.team(), dz, &mut cells.write(bias));
         }
         if let Some(below) = &self.below {
             let mut dx = cells.write(below.gradient);
@@ -75,8 +75,8 @@ impl DenseGrad {
             let (weight, saved) = (cells.read(below.weight), cells.read(below.edge.saved));
             let saved = &*saved;
             let (dz, weight) = (Operand::rows(dz, units), Operand::rows(&weight, features));
-            cells.product([count, units, features], dz, weight, dx, &|first, block| {
-                below.edge.chain(block, &saved[first * features..], features, first, batch);
+            cells.product([count, units, features], dz, weight, dx, &|first, run| {
+                below.edge.chain(run, &saved[first..], features, first, batch);
             });
         }
     }

@@ -61,7 +61,7 @@ impl Edge {
         vec![saves, self.activation.wgsl.to_owned(), drop_source(self.drop)]
     }
 
-    /// Turns the gradient of the tensor into the gradient of the sums z below it, in place, from row `first` on;
+    /// Turns the gradient of the tensor into the gradient of the sums z below it, in place, from element `first` on;
     /// `saved` starts there too.
     pub(super) fn chain<T: Real>(
         &self,
@@ -77,7 +77,7 @@ impl Edge {
             return;
         };
         for (i, g) in gradients.iter_mut().enumerate() {
-            let factor: T = drop.factor(first + i / features, i % features, batch);
+            let factor: T = drop.factor((first + i) / features, (first + i) % features, batch);
             let unscale = T::from_f32((1.0 - drop.rate) as f32);
             let at = if self.activation.saves == Saves::Output { saved[i] * unscale } else { saved[i] };
             *g = *g * factor * (functions.derivative)(at);
@@ -94,9 +94,9 @@ pub(super) fn drop_source(drop: Option<Drop>) -> String {
     }
 }
 
-/// Multiplies each unit by 0 or the scale, in place; `values` starts with row `first`.
+/// Multiplies each unit by 0 or the scale, in place; `values` starts with element `first`.
 pub(super) fn drop_units<T: Real>(drop: Drop, values: &mut [T], features: usize, first: usize, batch: &Batch) {
     for (i, value) in values.iter_mut().enumerate() {
-        *value = *value * drop.factor(first + i / features, i % features, batch);
+        *value = *value * drop.factor((first + i) / features, (first + i) % features, batch);
     }
 }
