@@ -220,8 +220,7 @@ impl Sequential {
         config.check()?;
         let activations = Activations::with(&self.activations)?;
         for activation in &self.activations {
-            let prefix: String = activation.name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-            gpu::check_functions(activation.wgsl, &["activate", "activate_derivative"], &format!("{prefix}_"))
+            gpu::check_functions(activation.wgsl, &["activate", "activate_derivative"], "own_")
                 .map_err(|error| error.at(format!("activation `{}`", activation.name)))?;
         }
         let device = self.device.open()?;

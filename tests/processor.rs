@@ -158,6 +158,29 @@ fn products_of_all_shapes_are_within_the_bounds_of_verification() {
     assert_eq!(products, sets * SIZES.len() * FORMS.len());
 }
 
+/// Every depth in the largest block that packs its left operand, and any other shapes: nothing is outside its room, and
+/// all is there.
+#[test]
+fn products_of_every_depth_and_of_random_shapes_are_whole() {
+    let Some(simd) = Simd::detect() else { return };
+    let every_depth = (1..=1100).map(|k| [128, k, 256]);
+    let (sides, side) = (numbers(900, 6), |x: f32| 1 + ((x + 0.5) * 600.0) as usize);
+    let random = sides.chunks(3).map(|x| [side(x[0]), side(x[1]), side(x[2])]);
+    let teams = [Team::new(1).unwrap(), Team::new(3).unwrap()];
+    for (i, [m, k, n]) in every_depth.chain(random).enumerate() {
+        // The largest block is one thread's.
+        let team = &teams[if n == 256 { 0 } else { i % 2 }];
+        let (a, b, mut c) = (numbers(m * k, 3), numbers(k * n, 4), vec![f32::NAN; m * n]);
+        let (left, right) = (Operand::rows(&a, k), Operand::rows(&b, n));
+        product(simd, team, &mut Packed::default(), [m, k, n], left, right, &mut c, &|_, _| {});
+        assert!(c.iter().all(|c| c.is_finite()), "{m} x {k} x {n}");
+        for (i, j) in [(0, 0), (m / 2, n / 3), (m - 1, n - 1)] {
+            let terms = (0..k).map(|p| Tracked::from_f32(a[i * k + p]) * Tracked::from_f32(b[p * n + j]));
+            assert_eq!(outside(&[c[i * n + j]], &[Tracked::sum(terms)]), 0, "{m} x {k} x {n}, element ({i}, {j})");
+        }
+    }
+}
+
 #[test]
 fn a_product_that_misses_one_term_or_one_element_is_outside_its_bounds() {
     let Some(simd) = Simd::detect() else { return };
@@ -178,11 +201,11 @@ fn a_product_that_misses_one_term_or_one_element_is_outside_its_bounds() {
 #[test]
 fn a_product_has_the_same_bits_on_any_number_of_threads_and_finishes_each_element_once() {
     for simd in Simd::available() {
-        for sizes in [[64, 784, 128], [257, 300, 257], [1000, 176, 48], [10, 300, 271]] {
+        for sizes in [[64, 784, 128], [257, 300, 257], [1000, 176, 48], [10, 300, 271], [200, 300, 700]] {
             for form in FORMS {
                 let case = Case::new(sizes, form);
                 let one = case.run(simd, &Team::new(1).unwrap());
-                for threads in [2, 3, 8] {
+                for threads in [1, 2, 3, 8, 16] {
                     let team = Team::new(threads).unwrap();
                     let many = case.run(simd, &team);
                     assert!(one.iter().zip(&many).all(|(a, b)| a.to_bits() == b.to_bits()), "{threads} {sizes:?}");
@@ -209,7 +232,7 @@ fn large_products_give_every_one_of_sixteen_threads_a_block() {
 }
 
 #[test]
-fn products_too_low_for_every_thread_are_cut_by_columns_and_all_parts_cover_them() {
+fn products_too_low_for_every_thread_are_cut_by_columns() {
     let parts = |sizes: [usize; 3], threads: usize| match Share::of(sizes, threads) {
         Share::Rows(rows) => (false, sizes[0].div_ceil(rows)),
         Share::Columns(width) => (true, sizes[2].div_ceil(width)),
@@ -222,7 +245,23 @@ fn products_too_low_for_every_thread_are_cut_by_columns_and_all_parts_cover_them
     assert_eq!(parts([64, 784, 128], 16), (false, 4));
     assert_eq!(parts([64, 784, 128], 2), (false, 4));
     assert_eq!(parts([256, 784, 512], 16), (false, 16));
+    // 17 parts in two rounds, 15 blocks in one.
+    assert_eq!(parts([240, 300, 816], 16), (false, 15));
     assert_eq!(parts([2, 8, 512], 16), (true, 1));
+}
+
+#[test]
+fn column_sums_are_those_of_one_row_after_the_other_on_any_number_of_threads() {
+    for [rows, columns] in [[700, 101], [300, 1030], [66_000, 1], [3, 5]] {
+        let values = numbers(rows * columns, 5);
+        let column = |j: usize| values.iter().skip(j).step_by(columns).fold(0.0f32, |sum, value| sum + value);
+        let one_by_one: Vec<f32> = (0..columns).map(column).collect();
+        for threads in [1, 3, 16] {
+            let mut sums = vec![f32::NAN; columns];
+            f32::column_sums(&Team::new(threads).unwrap(), &values, &mut sums);
+            assert!(sums == one_by_one, "{rows} x {columns} on {threads} threads");
+        }
+    }
 }
 
 /// The bits of all parameters and slots after some steps.

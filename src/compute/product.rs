@@ -1,10 +1,9 @@
 //! A product of two f32 matrices in tiles: the right operand is packed once into panels, the left one block by block where
-//! that pays, and what follows a product (a bias, an activation) is done block by block while the
-//! block is in the cache. Knows no layer.
+//! that pays, and what follows a product (a bias, an activation) is done while its block is in the cache. Knows no layer.
 
 use std::ops::Range;
 
-use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
+use ndarray::{ArrayViewMut2, Axis, s};
 
 use super::simd::{COLUMNS, LANES, ROWS, Simd, wide};
 use super::team::Team;
@@ -60,10 +59,10 @@ const DEPTH: usize = 176;
 /// Most rows of one block, which read the panels together from an outer cache.
 const MOST_ROWS: usize = 128;
 
-/// Most panels that one task packs, row by row of all of them.
+/// Most panels that are packed together, row by row of all of them.
 const MOST_PANELS: usize = 4;
 
-/// Columns of a product from which on its left operand is worth packing too.
+/// Columns of a product, or of a thread's part of one, from which on the left operand is worth packing too.
 const PACKED_COLUMNS: usize = 256;
 
 /// A line of the processor's caches.
@@ -146,23 +145,22 @@ pub fn product(
 pub enum Share {
     /// In blocks of so many rows; the right operand is packed once, by all.
     Rows(usize),
-    /// In parts of so many columns, whose panels are packed by who multiplies them.
+    /// In parts of so many columns; each packs the panels of its own.
     Columns(usize),
 }
 
 impl Share {
-    /// Of a product [m, n] over k: by rows where every thread gets a block, else by columns if those give more parts.
+    /// Of a product [m, n] over k: by rows, or by columns where that leaves the busiest thread less to do. What is not worth
+    /// a second thread is one part.
     pub fn of([m, k, n]: [usize; 3], threads: usize) -> Self {
         let panels = n.div_ceil(COLUMNS);
         if threads == 1 || m * k * n < PARALLEL {
             return Share::Columns(panels * COLUMNS);
         }
-        let rows = block_rows(m, threads);
-        if m.div_ceil(rows) < threads.min(panels) {
-            Share::Columns(panels.div_ceil(2 * threads) * COLUMNS)
-        } else {
-            Share::Rows(rows)
-        }
+        let (rows, width) = (block_rows(m, threads), panels.div_ceil(2 * threads) * COLUMNS);
+        let by_rows = m.div_ceil(rows).div_ceil(threads) * rows.min(m) * n;
+        let by_columns = n.div_ceil(width).div_ceil(threads) * width.min(n) * m;
+        if by_columns < by_rows { Share::Columns(width) } else { Share::Rows(rows) }
     }
 }
 
@@ -233,8 +231,9 @@ fn block(simd: Simd, k: usize, a: Operand<f32>, packed: &[f32], first: usize, c:
     if passes == 0 {
         c.fill(0.0);
     }
-    // Passes start at multiples of 8, so that all blocks to transpose are whole.
-    let start = |pass: usize| if pass == passes { k } else { (k * pass / passes) & !7 };
+    // Passes start at multiples of 8, so that all blocks to transpose are whole. Rounded up, since DEPTH is one too: rounded
+    // down, the last pass may be deeper than that.
+    let start = |pass: usize| (k * pass / passes).next_multiple_of(8).min(k);
     let passes = (0..passes).map(|pass| Right { simd, packed, k, depth: start(pass)..start(pass + 1) });
     if c.ncols() < PACKED_COLUMNS {
         for right in passes {
@@ -290,9 +289,14 @@ impl Right<'_> {
         let padded = columns.next_multiple_of(LANES);
         self.simd.tile(left, starts, step, self.panel(j), &mut ArrayViewMut2::from(&mut tile), [0, 0], padded, false);
         let mut c = c.slice_mut(s![i..i + rows, j..j + columns]);
-        let tile = ArrayView2::from(&tile);
-        let tile = tile.slice(s![..rows, ..columns]);
-        if self.depth.start > 0 { c += &tile } else { c.assign(&tile) }
+        for (c, tile) in c.rows_mut().into_iter().zip(&tile) {
+            let c = c.into_slice().expect("rows have no gaps");
+            if self.depth.start > 0 {
+                c.iter_mut().zip(tile).for_each(|(c, t)| *c += t);
+            } else {
+                c.copy_from_slice(&tile[..columns]);
+            }
+        }
     }
 
     /// Rows `first ..+ rows` of the left operand, tile after tile, each column after column; rows that the last tile has

@@ -45,7 +45,7 @@ impl Simd {
     #[allow(clippy::too_many_arguments, reason = "the operands of one instruction sequence")]
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     #[inline]
-    pub fn tile(
+    pub(crate) fn tile(
         self,
         left: &[f32],
         rows: &[usize; ROWS],
@@ -59,9 +59,9 @@ impl Simd {
         let k = right.len() / COLUMNS;
         assert!(columns.is_multiple_of(LANES) && (LANES..=COLUMNS).contains(&columns), "a tile has whole vectors");
         assert!(k > 0 && right.len() == k * COLUMNS, "the right operand has whole rows");
-        let reach = (k - 1) * step;
-        assert!(rows.iter().all(|row| row + reach < left.len()), "the left operand covers its tile");
-        let pitch = pitch(c, i + ROWS, j + columns);
+        let last = |row: usize| (k - 1).checked_mul(step)?.checked_add(row);
+        assert!(rows.iter().all(|&row| last(row) < Some(left.len())), "the left operand covers its tile");
+        let pitch = pitch(c, [i, j], [ROWS, columns]);
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the processor has the instruction set, and the assertions above are what the functions ask for.
         unsafe {
@@ -83,7 +83,7 @@ impl Simd {
     /// If an operand is too small.
     #[allow(clippy::too_many_arguments, reason = "the operands of one instruction sequence")]
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
-    pub fn tiles(
+    pub(crate) fn tiles(
         self,
         left: &[f32],
         right: &[f32],
@@ -98,7 +98,7 @@ impl Simd {
         assert!(k > 0 && right.len() == k * COLUMNS, "the right operand has whole rows");
         assert!(left.len().is_multiple_of(k * ROWS), "the left operand has whole tiles");
         let tiles = left.len() / (k * ROWS);
-        let pitch = pitch(c, tiles * ROWS, j + columns);
+        let pitch = pitch(c, [0, j], [tiles * ROWS, columns]);
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the processor has the instruction set, and the assertions above are what the functions ask for.
         unsafe {
@@ -121,7 +121,7 @@ impl Simd {
     /// # Panics
     /// If a slice is too short.
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
-    pub fn transpose(self, from: &[f32], rows: &[usize], length: usize, to: &mut [f32], pitch: usize) {
+    pub(crate) fn transpose(self, from: &[f32], rows: &[usize], length: usize, to: &mut [f32], pitch: usize) {
         assert!(length > 0 && length.is_multiple_of(8) && rows.len().is_multiple_of(8), "blocks are 8 × 8");
         assert!(rows.iter().all(|row| row + length <= from.len()), "the rows lie in the matrix");
         assert!((length - 1) * pitch + rows.len() <= to.len(), "there is room for the columns");
@@ -144,9 +144,10 @@ impl Simd {
 /// From a row of `c` to the next, in elements.
 ///
 /// # Panics
-/// If `c` has not so many rows and columns, or gaps in its rows.
-fn pitch(c: &ArrayViewMut2<f32>, rows: usize, columns: usize) -> usize {
-    assert!(rows <= c.nrows() && columns <= c.ncols(), "the product covers its tiles");
+/// If `c` has not so many rows and columns from element (i, j) on, or gaps in its rows.
+fn pitch(c: &ArrayViewMut2<f32>, [i, j]: [usize; 2], [rows, columns]: [usize; 2]) -> usize {
+    let (below, beside) = (c.nrows().saturating_sub(i), c.ncols().saturating_sub(j));
+    assert!(rows <= below && columns <= beside, "the product covers its tiles");
     let [pitch, step] = *c.strides() else { unreachable!("a matrix has two axes") };
     assert!(step == 1 && pitch > 0, "rows have no gaps");
     pitch as usize

@@ -190,7 +190,7 @@ impl Team {
         call: impl Fn(usize, ArrayViewMut2<T>, &mut [T]) + Sync,
     ) {
         let (rows, columns) = matrix.dim();
-        let &[pitch, 1] = matrix.strides() else { panic!("rows have no gaps") };
+        let &[pitch @ 0..=isize::MAX, 1] = matrix.strides() else { panic!("rows have no gaps") };
         let shape = |columns: usize| (rows, columns).strides((pitch as usize, 1));
         let parts = Parts([(matrix.as_mut_ptr(), columns), (room.as_mut_ptr(), room.len())]);
         self.run(columns.div_ceil(width), |task| {
@@ -229,7 +229,7 @@ impl<T, const N: usize> Parts<T, N> {
     fn ranges(&self, task: usize, sizes: [usize; N]) -> [Range<usize>; N] {
         std::array::from_fn(|array| {
             let (size, length) = (sizes[array], self.0[array].1);
-            (task * size).min(length)..((task + 1) * size).min(length)
+            task.saturating_mul(size).min(length)..(task + 1).saturating_mul(size).min(length)
         })
     }
 }

@@ -89,7 +89,8 @@ pub fn check_functions(source: &str, names: &[&str], prefix: &str) -> Result<()>
     let functions = module.functions.iter().map(|(_, function)| &function.name);
     let constants = module.constants.iter().map(|(_, constant)| &constant.name);
     let types = module.types.iter().map(|(_, kind)| &kind.name);
-    let mut declared = functions.chain(constants).chain(types).flatten();
+    let overrides = module.overrides.iter().map(|(_, constant)| &constant.name);
+    let mut declared = functions.chain(constants).chain(types).chain(overrides).flatten();
     // naga itself declares types that begin with two underscores, which no name in WGSL may.
     let is_own = |name: &String| [prefix, "__"].iter().any(|start| name.starts_with(start));
     if let Some(name) = declared.find(|name| !names.contains(&name.as_str()) && !is_own(name)) {
@@ -171,17 +172,18 @@ mod tests {
     fn wgsl_of_a_program_declares_names_of_its_own_only() {
         let check = |declared: &str| {
             let source = format!("{declared}\nfn f(z: vec4<f32>) -> vec4<f32> {{ return modf(z).fract; }}");
-            check_functions(&source, &["f"], "mine_")
+            check_functions(&source, &["f"], "own_")
         };
-        check("const mine_half: f32 = 0.5; struct mine_pair { a: f32 } fn mine_help(x: f32) -> f32 { return x; }")
+        check("const own_half: f32 = 0.5; struct own_pair { a: f32 } fn own_help(x: f32) -> f32 { return x; }")
             .unwrap();
         for (declared, name) in [
             ("const half: f32 = 0.5;", "half"),
-            ("struct Params { a: f32 } fn mine_help(p: Params) -> f32 { return p.a; }", "Params"),
+            ("struct Params { a: f32 } fn own_help(p: Params) -> f32 { return p.a; }", "Params"),
+            ("override speed: f32 = 1.0;", "speed"),
             ("fn loaded(x: f32) -> f32 { return x; }", "loaded"),
         ] {
             let said = check(declared).unwrap_err().to_string();
-            assert!(said.contains(&format!("`{name}`")) && said.ends_with(&format!("call it mine_{name}")), "{said}");
+            assert!(said.contains(&format!("`{name}`")) && said.ends_with(&format!("call it own_{name}")), "{said}");
         }
     }
 }

@@ -95,8 +95,8 @@ impl Activation {
 ///
 /// `value` is f(z); `derivative` is f' from what `saves` keeps, f(z) or z. In both, `T` is the number type and
 /// [`Real`] has the functions; numbers are `T::of(0.5)`, which f32 must hold exactly. `wgsl` has the same two formulas
-/// as `activate` and `activate_derivative` on `vec4<f32>`; other names in it begin with the activation's own and `_`,
-/// lest they meet those of the kernels that it is joined to. They must be finite for |z| up to 150, where the reference
+/// as `activate` and `activate_derivative` on `vec4<f32>`; other names in it begin with `own_`, lest they meet those of
+/// the kernels that it is joined to. They must be finite for |z| up to 150, where the reference
 /// is. `wgrad verify` and `Sequential::verify` compare the two with the bound that follows from the Rust formula.
 #[macro_export]
 macro_rules! activation {

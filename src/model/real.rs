@@ -16,8 +16,9 @@ use crate::compute::{Operand, Packed, Simd, Team, wide};
 /// Terms from which on sums of columns are worth more than one thread: about 10 µs of work.
 const PARALLEL_SUM: usize = 1 << 16;
 
-/// Columns that a thread sums up are a multiple of this: a line of the processor's caches in f32.
-const SUM_COLUMNS: usize = 16;
+/// Most columns that are summed up together, away from the sums of other threads: storing into the same line of the
+/// caches, they would wait for each other at every row.
+const SUM_COLUMNS: usize = 256;
 
 /// One value for each number type, picked by [`Real::pick`]; how rows keep functions that are generic over `Real`.
 pub struct Each<F: Family> {
@@ -205,13 +206,15 @@ macro_rules! impl_real {
             fn column_sums(team: &Team, rows: &[Self], sums: &mut [Self]) {
                 let columns = sums.len();
                 let parts = if rows.len() < PARALLEL_SUM { 1 } else { team.threads() };
-                let width = columns.div_ceil(parts).next_multiple_of(SUM_COLUMNS);
+                let width = columns.div_ceil(parts).clamp(1, SUM_COLUMNS);
                 team.chunks([sums], width, |part, [sums]| {
                     wide(|| {
-                        sums.fill(0.0);
+                        let mut own = [0.0; SUM_COLUMNS];
+                        let own = &mut own[..sums.len()];
                         for row in rows.chunks_exact(columns) {
-                            sums.iter_mut().zip(&row[part * width..]).for_each(|(sum, term)| *sum += term);
+                            own.iter_mut().zip(&row[part * width..]).for_each(|(sum, term)| *sum += term);
                         }
+                        sums.copy_from_slice(own);
                     });
                 });
             }
