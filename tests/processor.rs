@@ -252,7 +252,7 @@ fn products_too_low_for_every_thread_are_cut_by_columns() {
 
 #[test]
 fn column_sums_are_those_of_one_row_after_the_other_on_any_number_of_threads() {
-    for [rows, columns] in [[700, 101], [300, 1030], [66_000, 1], [3, 5]] {
+    for [rows, columns] in [[700, 101], [300, 1030], [30, 1030], [66_000, 1], [3, 5]] {
         let values = numbers(rows * columns, 5);
         let column = |j: usize| values.iter().skip(j).step_by(columns).fold(0.0f32, |sum, value| sum + value);
         let one_by_one: Vec<f32> = (0..columns).map(column).collect();

@@ -205,9 +205,9 @@ macro_rules! impl_real {
             }
             fn column_sums(team: &Team, rows: &[Self], sums: &mut [Self]) {
                 let columns = sums.len();
-                let parts = if rows.len() < PARALLEL_SUM { 1 } else { team.threads() };
-                let width = columns.div_ceil(parts).clamp(1, SUM_COLUMNS);
-                team.chunks([sums], width, |part, [sums]| {
+                let parallel = rows.len() >= PARALLEL_SUM;
+                let width = if parallel { columns.div_ceil(team.threads()).clamp(1, SUM_COLUMNS) } else { SUM_COLUMNS };
+                let sum = |part: usize, sums: &mut [Self]| {
                     wide(|| {
                         let mut own = [0.0; SUM_COLUMNS];
                         let own = &mut own[..sums.len()];
@@ -216,7 +216,12 @@ macro_rules! impl_real {
                         }
                         sums.copy_from_slice(own);
                     });
-                });
+                };
+                if parallel {
+                    team.chunks([sums], width, |part, [sums]| sum(part, sums));
+                } else {
+                    sums.chunks_mut(width).enumerate().for_each(|(part, sums)| sum(part, sums));
+                }
             }
             fn matmul(m: usize, k: usize, n: usize, a: Operand<Self>, b: Operand<Self>, c: &mut [Self]) {
                 let mut c = ArrayViewMut2::from_shape((m, n), c).expect("the product is [m, n] without gaps");
