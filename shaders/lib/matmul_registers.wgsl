@@ -9,7 +9,7 @@ fn part_multiply(tile_row: u32, tile_column: u32, lane: u32, depth4: u32) {
     for (var p4 = 0u; p4 < depth4; p4++) {
         let right = part_right(right_lines, p4, j4);
         for (var r4 = 0u; r4 < 4u; r4++) {
-            let left = part_left(i / 4u + r4, p4);
+            let left = part_left(part_left_lines(i / 4u + r4), i / 4u + r4, p4);
             sums[4u * r4] += right * left[0];
             sums[4u * r4 + 1u] += right * left[1];
             sums[4u * r4 + 2u] += right * left[2];

@@ -3,13 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::device::{Device, PATIENCE};
 use super::joined::{self, Joined};
 use super::kernel::Kernel;
 use super::memory::{Memory, Place, pad, row_bytes};
 use super::ready;
-use super::submits::{self, Cut};
+use super::submits::{self, Cut, Pace};
 use crate::error::{Error, Result};
 use crate::host;
 use crate::ops::{Batch, Class, TensorId};
@@ -45,6 +46,13 @@ struct Whole {
     batches: usize,
 }
 
+/// What waits on the device.
+struct Submit {
+    index: wgpu::SubmissionIndex,
+    at: Instant,
+    flops: u64,
+}
+
 /// Runs one plan on one device.
 pub struct GpuExecutor {
     device: Device,
@@ -61,7 +69,8 @@ pub struct GpuExecutor {
     evaluate: Vec<Prepared>,
     /// What reads are copied to; grows to the largest read.
     staging: Option<wgpu::Buffer>,
-    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    in_flight: VecDeque<Submit>,
+    pace: Pace,
     counts: Counts,
 }
 
@@ -95,6 +104,7 @@ impl GpuExecutor {
             evaluate: Vec::new(),
             staging: None,
             in_flight: VecDeque::new(),
+            pace: Pace::new(),
             counts,
         };
         if plan.is_tiny() && !options.single {
@@ -149,7 +159,8 @@ impl GpuExecutor {
             // It takes its turn behind the dispatches that read what was there before.
             self.device.queue.write_buffer(&whole.table, 0, raw);
             self.counts.bytes_written += raw.len() as u64;
-            self.submit(|executor, pass| {
+            let flops = self.plan.step_flops() * batches.len() as u64;
+            self.submit(flops, |executor, pass| {
                 pass.set_pipeline(&whole.prepared.kernel.pipeline);
                 pass.set_bind_group(0, &whole.prepared.bind_group, &[]);
                 pass.set_immediates(0, &(batches.len() as u32).to_le_bytes());
@@ -231,22 +242,26 @@ impl GpuExecutor {
 
     fn submit_steps(&mut self, phase: Phase, steps: Range<usize>, batches: &[Batch]) -> Result<()> {
         self.counts.dispatches += (steps.len() * batches.len()) as u64;
-        self.submit(|executor, pass| {
+        let of_one = |batch| self.plan.steps(phase)[steps.clone()].iter().map(|step| step.op.flops(batch)).sum::<u64>();
+        let flops = batches.iter().map(of_one).sum();
+        self.submit(flops, |executor, pass| {
             batches.iter().try_for_each(|batch| executor.record(pass, phase, steps.clone(), batch))
         })
     }
 
-    /// A step that is too much for one submit, in as many as it takes.
+    /// A step that may be too much for one submit, in as many as it takes.
     fn submit_pieces(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()> {
         let tile = self.prepared(phase)[step].kernel.layout.tile;
-        let pieces = submits::pieces(&self.plan.steps(phase)[step].op.runs(batch, tile), self.most_flops());
+        let op = &self.plan.steps(phase)[step].op;
+        let (pieces, flops) = (submits::pieces(&op.runs(batch, tile), self.most_flops()), op.flops(batch));
         if pieces.len() < 2 {
             return self.submit_steps(phase, step..step + 1, std::slice::from_ref(batch));
         }
+        let share = flops / pieces.len() as u64;
         pieces.into_iter().try_for_each(|piece| {
             let batch = Batch { group: piece.start as u32, ..*batch };
             self.counts.dispatches += 1;
-            self.submit(|executor, pass| executor.dispatch(pass, phase, step, &batch, piece.end - piece.start))
+            self.submit(share, |executor, pass| executor.dispatch(pass, phase, step, &batch, piece.end - piece.start))
         })
     }
 
@@ -256,21 +271,28 @@ impl GpuExecutor {
 
     /// Floating-point operations of one submit.
     fn most_flops(&self) -> u64 {
-        self.options.submit_flops.unwrap_or(submits::SUBMIT_FLOPS)
+        self.options.submit_flops.unwrap_or(self.pace.flops)
     }
 
-    fn submit(&mut self, record: impl FnOnce(&mut Self, &mut wgpu::ComputePass) -> Result<()>) -> Result<()> {
+    fn submit(
+        &mut self,
+        flops: u64,
+        record: impl FnOnce(&mut Self, &mut wgpu::ComputePass) -> Result<()>,
+    ) -> Result<()> {
         let mut encoder = self.device.inner.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
         record(self, &mut pass)?;
         drop(pass);
-        self.in_flight.push_back(self.device.queue.submit([encoder.finish()]));
+        let index = self.device.queue.submit([encoder.finish()]);
+        self.in_flight.push_back(Submit { index, at: Instant::now(), flops });
         self.counts.submits += 1;
         // Without a poll nothing that the submit used is ever freed.
         self.device.poll(wgpu::PollType::Poll)?;
-        if self.in_flight.len() > MAX_IN_FLIGHT {
-            let oldest = self.in_flight.pop_front();
-            self.device.wait(oldest, PATIENCE)?;
+        if self.in_flight.len() > MAX_IN_FLIGHT
+            && let Some(oldest) = self.in_flight.pop_front()
+        {
+            self.device.wait(Some(oldest.index), PATIENCE)?;
+            self.pace.note(oldest.flops, oldest.at.elapsed());
         }
         self.device.failure()
     }
@@ -404,18 +426,27 @@ impl Executor for GpuExecutor {
         let Some(first) = batches.first() else { return Ok(()) };
         // No batch has more rows than the first.
         let flops: Vec<u64> = self.plan.steps(phase).iter().map(|step| step.op.flops(first)).collect();
-        match submits::cut(&flops, self.most_flops()) {
-            Cut::Batches(most) => {
-                batches.chunks(most).try_for_each(|batches| self.submit_steps(phase, 0..flops.len(), batches))
-            }
-            Cut::Steps(ranges) => batches.iter().try_for_each(|batch| {
-                let batch = std::slice::from_ref(batch);
-                ranges.iter().try_for_each(|range| match range.len() {
-                    1 => self.submit_pieces(phase, range.start, &batch[0]),
-                    _ => self.submit_steps(phase, range.clone(), batch),
-                })
-            }),
+        let mut left = batches;
+        while let Some(batch) = left.first() {
+            let count = match submits::cut(&flops, self.most_flops()) {
+                Cut::Batches(most) => {
+                    let count = most.min(left.len());
+                    self.submit_steps(phase, 0..flops.len(), &left[..count])?;
+                    count
+                }
+                Cut::Steps(ranges) => {
+                    for range in ranges {
+                        match range.len() {
+                            1 => self.submit_pieces(phase, range.start, batch)?,
+                            _ => self.submit_steps(phase, range, std::slice::from_ref(batch))?,
+                        }
+                    }
+                    1
+                }
+            };
+            left = &left[count..];
         }
+        Ok(())
     }
 
     fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()> {

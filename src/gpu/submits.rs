@@ -1,12 +1,18 @@
 //! How workgroups become a grid, and steps become submits that no watchdog ends. Plain arithmetic: it needs no device.
 
 use std::ops::Range;
+use std::time::Duration;
 
 /// Workgroups a dispatch may have along one dimension.
 const MAX_GROUPS: u64 = 65_535;
 
-/// Work of one submit: about 50 ms on a slow GPU of 500 GFLOP/s, a second on a software adapter.
+/// Work of one submit before anything is known of the device: about 50 ms on a slow GPU of 500 GFLOP/s, a second on a
+/// software adapter.
 pub const SUBMIT_FLOPS: u64 = 25_000_000_000;
+
+/// A submit waits for up to three others. While all four are done within this time, each may be larger; when they take four
+/// times as long, they are too large: a desktop stutters, and watchdogs end what takes seconds.
+const SHORT: Duration = Duration::from_millis(100);
 
 /// Dispatches of one submit, so that recording runs ahead of the device and not far ahead: a software adapter holds
 /// about 0.8 kB for each until it has run, and how many wait varies with what else the machine does.
@@ -63,20 +69,47 @@ pub fn cut(flops: &[u64], limit: u64) -> Cut {
 }
 
 /// Cuts a dispatch whose workgroups come in runs of equals (how many, with how many floating-point operations in all)
-/// into ranges of workgroups of at most `limit` operations, or of one workgroup.
+/// into ranges of workgroups of at most `limit` operations, or of one workgroup. The ranges of a run are as long as each
+/// other, give or take one: a short one at the end would leave most of a GPU idle.
 pub fn pieces(runs: &[(u64, u64)], limit: u64) -> Vec<Range<u64>> {
+    let all = |of: fn(&(u64, u64)) -> u64| runs.iter().map(of).sum::<u64>();
+    if all(|&(_, flops)| flops) <= limit {
+        return (!runs.is_empty()).then(|| 0..all(|&(groups, _)| groups)).into_iter().collect();
+    }
     let mut pieces = Vec::new();
     let mut first = 0;
     for &(groups, flops) in runs {
         let most = (u128::from(limit) * u128::from(groups) / u128::from(flops.max(1))).clamp(1, u64::MAX.into()) as u64;
-        let end = first + groups;
-        while first < end {
-            let next = end.min(first.saturating_add(most));
-            pieces.push(first..next);
-            first = next;
-        }
+        let count = groups.div_ceil(most);
+        let place = |i: u64| first + (u128::from(groups) * u128::from(i) / u128::from(count)) as u64;
+        pieces.extend((0..count).map(|i| place(i)..place(i + 1)));
+        first += groups;
     }
     pieces
+}
+
+/// How much work one submit takes, learnt from how long submits took: what is little for a fast GPU, cut small, leaves
+/// most of it idle at the end of each piece. Results do not depend on it.
+#[derive(Debug)]
+pub struct Pace {
+    /// Floating-point operations of one submit.
+    pub flops: u64,
+}
+
+impl Pace {
+    /// Of a device that nothing is known of.
+    pub fn new() -> Self {
+        Pace { flops: SUBMIT_FLOPS }
+    }
+
+    /// A submit of so many floating-point operations was done `time` after it was handed over. Small ones tell little.
+    pub fn note(&mut self, flops: u64, time: Duration) {
+        if flops >= self.flops / 2 && time <= SHORT {
+            self.flops = self.flops.saturating_mul(2);
+        } else if time > 4 * SHORT {
+            self.flops = (self.flops / 2).max(SUBMIT_FLOPS);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -108,9 +141,28 @@ mod tests {
     #[test]
     fn the_pieces_of_a_dispatch_cover_it_and_none_is_beyond_the_limit() {
         assert_eq!(pieces(&[(10, 100)], 1000), vec![0..10]);
-        assert_eq!(pieces(&[(10, 100)], 35), vec![0..3, 3..6, 6..9, 9..10]);
-        // Few workgroups with much to do each, behind many with little.
+        assert_eq!(pieces(&[(10, 100)], 35), vec![0..2, 2..5, 5..7, 7..10]);
+        // Few workgroups with much to do each, behind many with little; whole where both together are within the limit.
         assert_eq!(pieces(&[(8, 80), (2, 80)], 40), vec![0..4, 4..8, 8..9, 9..10]);
+        assert_eq!(pieces(&[(8, 80), (2, 80)], 160), vec![0..10]);
         assert_eq!(pieces(&[(3, 300)], 1), vec![0..1, 1..2, 2..3]);
+        assert_eq!(pieces(&[], 1), vec![]);
+    }
+
+    #[test]
+    fn submits_grow_while_they_are_short_and_shrink_while_they_are_long() {
+        let mut pace = Pace::new();
+        let quick = Duration::from_millis(12);
+        pace.note(SUBMIT_FLOPS / 3, quick);
+        assert_eq!(pace.flops, SUBMIT_FLOPS, "a small one tells little");
+        pace.note(SUBMIT_FLOPS, quick);
+        pace.note(2 * SUBMIT_FLOPS, quick);
+        assert_eq!(pace.flops, 4 * SUBMIT_FLOPS);
+        pace.note(4 * SUBMIT_FLOPS, Duration::from_millis(240));
+        assert_eq!(pace.flops, 4 * SUBMIT_FLOPS);
+        for _ in 0..5 {
+            pace.note(1, Duration::from_secs(1));
+        }
+        assert_eq!(pace.flops, SUBMIT_FLOPS);
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Builder {
     backward: Vec<Step>,
     update: Vec<Step>,
     evaluate: Vec<Step>,
-    batch_size: usize,
+    pub batch_size: usize,
     evaluation_batch_size: usize,
     window: usize,
     is_resident: bool,

@@ -10,6 +10,7 @@ use crate::model::initializers::{self, DEFAULT_SCALE, Distribution, Shape};
 use crate::ops::dense::{Dense, needs_input};
 use crate::ops::dense_grad::{Below, DenseGrad};
 use crate::ops::edge::Drop;
+use crate::ops::matmul::{GpuTiles, MANY};
 use crate::ops::{Edge, Input};
 
 /// What the run file says about one dense layer.
@@ -108,11 +109,17 @@ pub(super) fn emit(
         output,
         saved: None,
         units,
+        // What a row gives does not depend on how many are evaluated together.
+        tiles: GpuTiles::choose(&[[MANY, units]]),
         activation: settings.activation,
         drop: None,
     };
     builder.evaluate(&name, forward.clone());
-    builder.forward(&name, Dense { input: current.train, saved, drop, ..forward });
+    let (rows, features) = (builder.batch_size, layer.features);
+    let tiles = GpuTiles::choose(&[[rows, units]]);
+    builder.forward(&name, Dense { input: current.train, saved, tiles, drop, ..forward });
+    let below = current.below.map(|(edge, gradient)| Below { weight: weight.weight, edge, gradient });
+    let outputs = [[units, features], [rows, features]];
     builder.backward(
         &name,
         DenseGrad {
@@ -120,7 +127,8 @@ pub(super) fn emit(
             gradient,
             weight_gradient: weight.gradient,
             bias_gradient: bias.as_ref().map(|bias| bias.gradient),
-            below: current.below.map(|(edge, gradient)| Below { weight: weight.weight, edge, gradient }),
+            tiles: GpuTiles::choose(if below.is_some() { &outputs } else { &outputs[..1] }),
+            below,
             units,
         },
     );

@@ -3,10 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::edge::{Drop, drop_source, drop_units, drop_words};
-use super::{
-    Argument, Batch, Cells, Class, Immediates, Input, Op, Product, Region, Stored, TensorId, Tile, matmul, pitch4,
-    tiles, twins, wgsl,
-};
+use super::matmul::{self, GpuTiles, Product, Stored, tiles};
+use super::{Argument, Batch, Cells, Class, Immediates, Input, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
 use crate::compute::{Operand, wide};
 use crate::model::activations::{Activation, Saves};
 use crate::model::real::Real;
@@ -26,6 +24,8 @@ pub struct Dense {
     pub saved: Option<TensorId>,
     /// Columns of y.
     pub units: usize,
+    /// On a GPU.
+    pub tiles: GpuTiles,
     /// f.
     pub activation: &'static Activation,
     /// Dropout of y, while training.
@@ -106,7 +106,7 @@ impl Op for Dense {
         vec![
             wgsl!("ops/dense.wgsl"),
             wgsl!("lib/columns.wgsl"),
-            matmul(class, self.units, self.input.features(), &[PRODUCT]),
+            matmul::sources(class, self.tiles, self.units.min(self.input.features()), &[PRODUCT]),
             self.input.source(),
             if self.bias.is_some() { wgsl!("lib/bias.wgsl") } else { wgsl!("lib/bias_none.wgsl") },
             if self.saved.is_some() { wgsl!("lib/save_input.wgsl") } else { wgsl!("lib/save_nothing.wgsl") },

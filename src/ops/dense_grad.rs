@@ -4,10 +4,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::edge::drop_words;
-use super::{
-    Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Product, Region, Stored, TensorId, Tile, matmul,
-    pitch4, tiles, twins, wgsl,
-};
+use super::matmul::{self, GpuTiles, Product, Stored, tiles};
+use super::{Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
 use crate::compute::Operand;
 use crate::model::real::Real;
 
@@ -27,6 +25,8 @@ pub struct DenseGrad {
     pub below: Option<Below>,
     /// Columns of dz.
     pub units: usize,
+    /// On a GPU.
+    pub tiles: GpuTiles,
 }
 
 /// Where the gradient goes on to.
@@ -112,18 +112,24 @@ impl Op for DenseGrad {
     }
 
     fn sources(&self, class: Class) -> Vec<String> {
-        let products = |products: &[Product]| matmul(class, self.units, self.input.features(), products);
-        let mut sources = vec![wgsl!("ops/dense_grad.wgsl"), wgsl!("lib/columns.wgsl"), self.input.source()];
-        sources.push(match self.bias_gradient {
-            Some(_) => wgsl!("lib/bias_gradient.wgsl"),
-            None => wgsl!("lib/bias_gradient_none.wgsl"),
+        let products: &[Product] = if self.below.is_some() { &[WEIGHTS, BELOW] } else { &[WEIGHTS] };
+        let mut sources = vec![
+            wgsl!("ops/dense_grad.wgsl"),
+            wgsl!("lib/columns.wgsl"),
+            matmul::sources(class, self.tiles, self.units.min(self.input.features()), products),
+            self.input.source(),
+        ];
+        sources.push(match (self.bias_gradient, class) {
+            (Some(_), Class::Hardware) => wgsl!("lib/bias_gradient_shared.wgsl"),
+            (Some(_), _) => wgsl!("lib/bias_gradient.wgsl"),
+            (None, _) => wgsl!("lib/bias_gradient_none.wgsl"),
         });
         match &self.below {
             Some(below) => {
-                sources.extend([wgsl!("lib/below.wgsl"), products(&[WEIGHTS, BELOW])]);
+                sources.push(wgsl!("lib/below.wgsl"));
                 sources.extend(below.edge.sources());
             }
-            None => sources.extend([wgsl!("lib/below_none.wgsl"), products(&[WEIGHTS])]),
+            None => sources.push(wgsl!("lib/below_none.wgsl")),
         }
         sources
     }

@@ -13,6 +13,7 @@ pub mod edge;
 pub mod gather;
 pub mod input;
 pub mod loss;
+pub mod matmul;
 pub mod norm;
 pub mod tensors;
 pub mod update;
@@ -156,7 +157,7 @@ pub trait Op: std::fmt::Debug + Send + Sync {
     /// Its kernel: all of its files.
     fn source(&self, class: Class) -> String {
         let mut sources = self.sources(class);
-        sources.push(memory(class));
+        sources.push(matmul::memory(class));
         sources.join("\n")
     }
 
@@ -228,74 +229,3 @@ macro_rules! wgsl {
     };
 }
 use wgsl;
-
-/// How a kernel finds one operand of a product in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stored {
-    /// Neighbours are summed over: the operand's lines are rows (or columns) of the product.
-    Along,
-    /// Neighbours are rows (or columns) of the product: the operand's lines are depths.
-    Across,
-}
-
-/// One matrix product of a kernel, whose functions' names start with `part`.
-#[derive(Debug, Clone, Copy)]
-struct Product {
-    part: &'static str,
-    left: Stored,
-    right: Stored,
-}
-
-impl Product {
-    /// The files that compute it on a class of device.
-    fn sources(&self, class: Class) -> Vec<String> {
-        let left = match (self.left, class) {
-            (Stored::Along, Class::Software | Class::Hardware) => wgsl!("lib/left_along.wgsl"),
-            (Stored::Across, Class::Software | Class::Hardware) => wgsl!("lib/left_across.wgsl"),
-            (Stored::Along, Class::SoftwareLanes) => wgsl!("lib/lanes_left_along.wgsl"),
-            (Stored::Across, Class::SoftwareLanes) => wgsl!("lib/lanes_left_across.wgsl"),
-            (Stored::Along, Class::Tiny) => wgsl!("lib/rows_left_along.wgsl"),
-            (Stored::Across, Class::Tiny) => wgsl!("lib/rows_left_across.wgsl"),
-        };
-        let right = match (self.right, class) {
-            (Stored::Along, Class::SoftwareLanes) => wgsl!("lib/lanes_right_along.wgsl"),
-            (Stored::Across, Class::SoftwareLanes) => wgsl!("lib/lanes_right_across.wgsl"),
-            (Stored::Along, _) => wgsl!("lib/right_along.wgsl"),
-            (Stored::Across, _) => wgsl!("lib/right_across.wgsl"),
-        };
-        let product = match class {
-            Class::Software => wgsl!("lib/matmul_registers.wgsl"),
-            Class::SoftwareLanes => wgsl!("lib/matmul_lanes.wgsl"),
-            Class::Hardware => wgsl!("lib/matmul_shared.wgsl"),
-            Class::Tiny => wgsl!("lib/matmul_rows.wgsl"),
-        };
-        [left, right, product].map(|source| source.replace("part_", &format!("{}_", self.part))).into()
-    }
-}
-
-/// The matrix products of a kernel for a class of device, after the constants of the tile they share. The tile is chosen
-/// by the narrower side of the weights: a large one needs enough of them to keep all processors busy.
-fn matmul(class: Class, units: usize, features: usize, products: &[Product]) -> String {
-    let tile = match (class, units.min(features)) {
-        (Class::SoftwareLanes, 128..) => wgsl!("lib/tile_registers_32.wgsl"),
-        (Class::Software | Class::SoftwareLanes, _) => wgsl!("lib/tile_registers.wgsl"),
-        (Class::Tiny, _) => wgsl!("lib/tile_rows.wgsl"),
-        (Class::Hardware, 1024..) => wgsl!("lib/tile_shared_128.wgsl"),
-        (Class::Hardware, 256..) => wgsl!("lib/tile_shared_64.wgsl"),
-        (Class::Hardware, _) => wgsl!("lib/tile_shared.wgsl"),
-    };
-    std::iter::once(tile).chain(products.iter().flat_map(|product| product.sources(class))).collect()
-}
-
-/// How four numbers lie in memory.
-fn memory(class: Class) -> String {
-    match class {
-        Class::SoftwareLanes => wgsl!("lib/memory_u64.wgsl"),
-        _ => wgsl!("lib/memory_f32.wgsl"),
-    }
-}
-
-/// Tiles that cover a matrix.
-fn tiles(rows: usize, columns: usize, tile: Tile) -> u64 {
-    (rows as u64).div_ceil(tile.rows.into()) * (columns as u64).div_ceil(tile.columns.into())
-}

@@ -6,6 +6,7 @@ use wgrad::model::activations::{ACTIVATIONS, Activation, IDENTITY};
 use wgrad::ops::dense::{Dense, needs_input};
 use wgrad::ops::edge::Drop;
 use wgrad::ops::input::Encoding;
+use wgrad::ops::matmul::GpuTiles;
 use wgrad::ops::{Batch, Class, Input, TensorId};
 use wgrad::plan::Role;
 
@@ -54,6 +55,7 @@ pub fn input(bench: &mut Bench, kind: Kind, rows: usize, count: usize, features:
 struct Layer {
     units: usize,
     rows: usize,
+    tiles: GpuTiles,
     bias: bool,
     saves: bool,
     activation: &'static Activation,
@@ -62,7 +64,7 @@ struct Layer {
 
 impl Layer {
     fn step(&self, bench: &mut Bench, input: Input, weight: TensorId, batch: Batch) {
-        let (units, rows) = (self.units, self.rows);
+        let (units, rows, tiles) = (self.units, self.rows, self.tiles);
         let bias = self.bias.then(|| {
             let values = bench.numbers(units, -1.0..1.0);
             bench.input(1, units, values)
@@ -71,7 +73,7 @@ impl Layer {
         let output = bench.output(rows, units);
         let (activation, drop) = (self.activation, self.drop);
         let elements = batch.count as usize * units * (1 + usize::from(self.saves));
-        bench.step(Dense { input, weight, bias, output, saved, units, activation, drop }, batch, elements);
+        bench.step(Dense { input, weight, bias, output, saved, units, tiles, activation, drop }, batch, elements);
     }
 }
 
@@ -81,7 +83,7 @@ fn weight(bench: &mut Bench, units: usize, features: usize) -> TensorId {
 }
 
 fn every_shape(device: &Device) -> Result<(), Failed> {
-    all_classes(device, |size| {
+    all_classes(device, |size, tiles| {
         let mut bench = Bench::new(1);
         let all = shapes(&[1, 2, 3, 15, 16, 17, 32, 33], &[1, 2, 3, 5, 15, 16, 17, 65], &[1, 2, 3, 31, 32, 33, 65]);
         for (i, (count, features, units)) in size.choose(all).into_iter().enumerate() {
@@ -89,7 +91,7 @@ fn every_shape(device: &Device) -> Result<(), Failed> {
             let rows = count + i % 2 * 4;
             let (input, batch) = input(&mut bench, Kind::Batch, rows, count, features);
             let weight = weight(&mut bench, units, features);
-            let layer = Layer { units, rows, bias: i % 3 > 0, saves: false, activation: &IDENTITY, drop: None };
+            let layer = Layer { units, rows, tiles, bias: i % 3 > 0, saves: false, activation: &IDENTITY, drop: None };
             layer.step(&mut bench, input, weight, batch);
         }
         // Wide layers, which have larger tiles.
@@ -97,20 +99,21 @@ fn every_shape(device: &Device) -> Result<(), Failed> {
         for (count, features, units) in edges.into_iter().chain([(67, 257, 260), (3, 1030, 1027)]) {
             let (input, batch) = input(&mut bench, Kind::Batch, count, count, features);
             let weight = weight(&mut bench, units, features);
-            let layer = Layer { units, rows: count, bias: true, saves: false, activation: &IDENTITY, drop: None };
+            let layer =
+                Layer { units, rows: count, tiles, bias: true, saves: false, activation: &IDENTITY, drop: None };
             layer.step(&mut bench, input, weight, batch);
         }
         // Deep enough for every iteration of the inner loops.
         let (input, batch) = input(&mut bench, Kind::Batch, 20, 20, 4096);
         let weight = weight(&mut bench, 36, 4096);
-        let layer = Layer { units: 36, rows: 20, bias: true, saves: false, activation: &IDENTITY, drop: None };
+        let layer = Layer { units: 36, rows: 20, tiles, bias: true, saves: false, activation: &IDENTITY, drop: None };
         layer.step(&mut bench, input, weight, batch);
         bench
     })
 }
 
 fn every_input(device: &Device) -> Result<(), Failed> {
-    all_classes(device, |size| {
+    all_classes(device, |size, tiles| {
         let mut bench = Bench::new(2);
         let counts: &[usize] = if size == Size::Full { &[1, 16, 19] } else { &[19] };
         for kind in KINDS {
@@ -121,7 +124,7 @@ fn every_input(device: &Device) -> Result<(), Failed> {
                     let rows = count + 2;
                     let (input, batch) = input(&mut bench, kind, rows, count, features);
                     let weight = weight(&mut bench, units, features);
-                    let layer = Layer { units, rows, bias, saves, activation: &IDENTITY, drop: None };
+                    let layer = Layer { units, rows, tiles, bias, saves, activation: &IDENTITY, drop: None };
                     layer.step(&mut bench, input, weight, batch);
                 }
             }
@@ -132,7 +135,7 @@ fn every_input(device: &Device) -> Result<(), Failed> {
 
 /// Sums of exactly these values, and of a few random products.
 fn every_activation(device: &Device) -> Result<(), Failed> {
-    all_classes(device, |size| {
+    all_classes(device, |size, tiles| {
         let mut bench = Bench::new(3);
         for (activation, drop) in activations(size) {
             let saves = needs_input(activation);
@@ -143,7 +146,7 @@ fn every_activation(device: &Device) -> Result<(), Failed> {
             let (rows, units) = (3, sums.len());
             let ones = bench.input(rows, 1, vec![1.0; rows]);
             let weight = bench.input(units, 1, sums);
-            let layer = Layer { units, rows, bias: false, saves, activation, drop };
+            let layer = Layer { units, rows, tiles, bias: false, saves, activation, drop };
             layer.step(&mut bench, Input::Batch { tensor: ones, features: 1 }, weight, batch(rows));
         }
         bench
@@ -157,7 +160,8 @@ fn every_nan(device: &Device) -> Result<(), Failed> {
         let units = sums.len();
         let one = bench.input(1, 1, vec![1.0]);
         let weight = bench.input(units, 1, sums);
-        let layer = Layer { units, rows: 1, bias: false, saves: false, activation, drop: None };
+        let layer =
+            Layer { units, rows: 1, tiles: GpuTiles::Slices, bias: false, saves: false, activation, drop: None };
         layer.step(&mut bench, Input::Batch { tensor: one, features: 1 }, weight, batch(1));
     }
     for class in [device.class(), Class::Hardware] {

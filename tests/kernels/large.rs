@@ -11,6 +11,7 @@ use wgrad::ops::dropout::Dropout;
 use wgrad::ops::gather::Gather;
 use wgrad::ops::input::Encoding;
 use wgrad::ops::loss::{Destination, Goal, Loss};
+use wgrad::ops::matmul::GpuTiles;
 use wgrad::ops::update::{Penalty, Update};
 use wgrad::ops::{Class, Input};
 
@@ -89,6 +90,7 @@ fn dense(device: &Device) -> Result<(), Failed> {
             output: bench.output(rows, 1),
             saved: None,
             units: 1,
+            tiles: GpuTiles::Shared32,
             activation: &IDENTITY,
             drop: None,
         };

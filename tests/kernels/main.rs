@@ -22,6 +22,7 @@ use wgrad::gpu::{Device, Options};
 use wgrad::model::activations::{ACTIVATIONS, Activation};
 use wgrad::ops::Class;
 use wgrad::ops::edge::Drop;
+use wgrad::ops::matmul::GpuTiles;
 
 use bench::{Bench, Tally};
 use device::Test;
@@ -55,17 +56,20 @@ fn shapes(a: &[usize], b: &[usize], c: &[usize]) -> Vec<(usize, usize, usize)> {
     pairs.flat_map(|(a, b)| c.iter().map(move |&c| (a, b, c))).collect()
 }
 
-/// Runs a bench for every class of device, checked and unchecked: all of it on what this machine's adapter runs in
-/// earnest, a part of it elsewhere.
-fn all_classes(device: &Device, build: impl Fn(Size) -> Bench) -> Result<(), Failed> {
-    run(device, build(Size::Full), device.class(), false)?;
-    run(device, build(Size::Small), device.class(), true)?;
+/// Runs a bench for every class of device and all tiles of GPUs, checked and unchecked: all of it on what this machine's
+/// adapter runs in earnest, a part of it elsewhere.
+fn all_classes(device: &Device, build: impl Fn(Size, GpuTiles) -> Bench) -> Result<(), Failed> {
+    let of_class = |class| if class == Class::Hardware { &GpuTiles::ALL[..] } else { &GpuTiles::ALL[..1] };
+    let all = |size, class, checked| {
+        of_class(class).iter().try_for_each(|&tiles| run(device, build(size, tiles), class, checked).map(|_| ()))
+    };
+    all(Size::Full, device.class(), false)?;
+    all(Size::Small, device.class(), true)?;
     for class in [Class::Software, Class::Hardware, Class::Tiny].into_iter().filter(|&class| class != device.class()) {
-        run(device, build(Size::Small), class, false)?;
+        all(Size::Small, class, false)?;
     }
-    run(device, build(Size::Small), Class::Hardware, true)?;
-    run(device, build(Size::Small), Class::Tiny, true)?;
-    Ok(())
+    all(Size::Small, Class::Hardware, true)?;
+    all(Size::Small, Class::Tiny, true)
 }
 
 /// As [`all_classes`] for an op without products: its kernels differ only in how numbers lie in memory.

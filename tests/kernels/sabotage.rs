@@ -5,6 +5,7 @@ use wgrad::gpu::{Device, Options};
 use wgrad::model::activations::IDENTITY;
 use wgrad::model::tracked::Tracked;
 use wgrad::ops::dense::Dense;
+use wgrad::ops::matmul::GpuTiles;
 use wgrad::ops::{Argument, Batch, Cells, Class, Immediates, Input, Op, Region, TensorId, Tile};
 
 use crate::bench::{Bench, batch};
@@ -111,6 +112,7 @@ fn bench(fault: Fault, features: usize, spoil: impl FnOnce(&mut [f32]), elements
         output: bench.output(rows, units),
         saved: None,
         units,
+        tiles: GpuTiles::Shared32,
         activation: &IDENTITY,
         drop: None,
     };

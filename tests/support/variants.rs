@@ -12,6 +12,7 @@ use wgrad::ops::edge::Drop;
 use wgrad::ops::gather::Gather;
 use wgrad::ops::input::Encoding;
 use wgrad::ops::loss::{Destination, Goal, Loss};
+use wgrad::ops::matmul::GpuTiles;
 use wgrad::ops::norm::Norm;
 use wgrad::ops::update::{ClipNorm, Parameter, Penalty, Update};
 use wgrad::ops::{Edge, Input, Op, TensorId};
@@ -24,16 +25,16 @@ pub fn variants() -> Vec<Box<dyn Op>> {
     for input in inputs() {
         for flag in [false, true] {
             for drop in [None, Some(DROP)] {
-                all.extend(dense(input, flag, drop));
-                all.extend(dense_grad(input, flag, drop));
+                for tiles in GpuTiles::ALL {
+                    all.extend(dense_of(3, tiles, input, flag, drop));
+                    all.extend(dense_grad_of(3, tiles, input, flag, drop));
+                }
             }
         }
     }
-    // Wide layers have larger tiles.
-    for width in [256, 1024] {
-        let input = Input::Batch { tensor: TensorId(0), features: width };
-        all.extend(dense_of(width, input, true, None).into_iter().chain(dense_grad_of(width, input, true, None)));
-    }
+    // Wide layers have larger tiles on a software adapter.
+    let (input, tiles) = (Input::Batch { tensor: TensorId(0), features: 256 }, GpuTiles::Slices);
+    all.extend(dense_of(256, tiles, input, true, None).into_iter().chain(dense_grad_of(256, tiles, input, true, None)));
     all.extend(losses());
     all.extend(updates());
     all.extend(batch_norms());
@@ -55,11 +56,7 @@ fn inputs() -> [Input; 3] {
     ]
 }
 
-fn dense(input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
-    dense_of(3, input, bias, drop)
-}
-
-fn dense_of(units: usize, input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
+fn dense_of(units: usize, tiles: GpuTiles, input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
     let mut all: Vec<Box<dyn Op>> = Vec::new();
     for activation in ACTIVATIONS.iter().copied() {
         // Evaluation saves nothing, whatever the derivative needs.
@@ -71,6 +68,7 @@ fn dense_of(units: usize, input: Input, bias: bool, drop: Option<Drop>) -> Vec<B
                 output: TensorId(4),
                 saved: (saves && needs_input(activation)).then_some(TensorId(5)),
                 units,
+                tiles,
                 activation,
                 drop,
             }));
@@ -79,11 +77,7 @@ fn dense_of(units: usize, input: Input, bias: bool, drop: Option<Drop>) -> Vec<B
     all
 }
 
-fn dense_grad(input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
-    dense_grad_of(3, input, bias, drop)
-}
-
-fn dense_grad_of(units: usize, input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
+fn dense_grad_of(units: usize, tiles: GpuTiles, input: Input, bias: bool, drop: Option<Drop>) -> Vec<Box<dyn Op>> {
     let op = DenseGrad {
         input,
         gradient: TensorId(2),
@@ -91,6 +85,7 @@ fn dense_grad_of(units: usize, input: Input, bias: bool, drop: Option<Drop>) -> 
         bias_gradient: bias.then_some(TensorId(4)),
         below: None,
         units,
+        tiles,
     };
     let below = |activation| Below {
         weight: TensorId(5),
