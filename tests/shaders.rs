@@ -6,7 +6,7 @@ mod require;
 #[path = "support/variants.rs"]
 mod variants;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -20,8 +20,7 @@ use wgrad::model::activations::ACTIVATIONS;
 use wgrad::model::optimizers::OPTIMIZERS;
 use wgrad::ops::input::Encoding;
 use wgrad::ops::{Access, Batch, Class, Op};
-use wgrad::plan::MAX_BINDINGS;
-use wgrad::plan::Plan;
+use wgrad::plan::{MAX_BINDINGS, Plan, Step};
 
 /// Bytes of immediates that every Vulkan device has.
 const MAX_IMMEDIATES: usize = 128;
@@ -173,6 +172,8 @@ fn fits_its_op(shader: &Shader, op: &dyn Op) -> Result<(), Failed> {
             format!("{name}: binding {binding} is {access:?}, its argument {argument:?}")
         })?;
     }
+    // Likewise.
+    ensure(layout.tile.threads <= 256, || format!("{name}: {} invocations", layout.tile.threads))?;
     let bytes = op.immediates(&BATCH).bytes().len();
     ensure(layout.immediates as usize == bytes && bytes <= MAX_IMMEDIATES, || {
         format!("{name}: Params has {} bytes, the op sends {bytes}", layout.immediates)
@@ -266,16 +267,42 @@ fn accepted(bytes: &[u8]) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// Checked here because the kernel tests cannot see which tile a shape got.
-fn wide_layers_have_larger_tiles() -> Result<(), Failed> {
-    let shaders = shaders();
-    for (class, wanted) in [("Hardware", &[16, 32, 64, 128][..]), ("SoftwareLanes", &[16, 32])] {
-        let of_class = shaders.iter().filter(|(shader, _)| shader.name.starts_with(&format!("{class} Dense")));
-        let rows: BTreeSet<u32> = of_class
-            .map(|(shader, _)| layout_of(&shader.source).map(|layout| layout.tile.rows))
-            .collect::<wgrad::Result<_>>()
-            .map_err(|error| error.to_string())?;
-        ensure(rows.iter().eq(wanted), || format!("{class}: tiles of {rows:?} rows"))?;
+/// Rows of the tiles of a network's `dense` and `dense_grad`, in training and in evaluation. Checked here because the
+/// kernel tests cannot see which tile a layer got.
+fn tiles_fit_the_work() -> Result<(), Failed> {
+    for (class, layers, batch_size, train, evaluate) in [
+        (Class::Hardware, [784, 128, 64, 10], 64, [16; 6], [16; 3]),
+        (Class::Hardware, [784, 1024, 1024, 10], 1024, [64, 64, 16, 16, 64, 32], [64, 64, 16]),
+        (Class::Hardware, [784, 1024, 1024, 10], 64, [16, 16, 16, 16, 16, 32], [64, 64, 16]),
+        (Class::Hardware, [4096, 4096, 2048, 513], 4096, [128, 128, 64, 64, 128, 128], [128, 64, 32]),
+        (Class::SoftwareLanes, [784, 128, 64, 10], 64, [32, 16, 16, 16, 16, 32], [32, 16, 16]),
+        (Class::Software, [784, 128, 64, 10], 64, [16; 6], [16; 3]),
+    ] {
+        let [features, first, second, outputs] = layers;
+        let run = format!(
+            "model.layers = [{{ type = \"dense\", units = {first}, activation = \"relu\" }},
+                {{ type = \"dense\", units = {second}, activation = \"relu\" }}, {{ type = \"dense\" }}]
+             train.batch_size = {batch_size}"
+        );
+        let config: Config = toml::from_str(&run).map_err(|error| error.to_string())?;
+        let rows = 50_000;
+        let shape = DataShape {
+            rows,
+            features,
+            encoding: Encoding::F32,
+            task: Task::Classification,
+            target_columns: 1,
+            outputs,
+            train_rows: rows,
+            largest_set: rows,
+        };
+        let plan = layers::compile(&config, shape, 1 << 31).map_err(|(_, error)| error.to_string())?;
+        let rows = |steps: &[Step]| -> wgrad::Result<Vec<u32>> {
+            let dense = steps.iter().filter(|step| step.op.name().starts_with("dense"));
+            dense.map(|step| Ok(layout_of(&step.op.source(class))?.tile.rows)).collect()
+        };
+        let found = (rows(&plan.train)?, rows(&plan.evaluate)?);
+        ensure(found == (train.to_vec(), evaluate.to_vec()), || format!("{class:?}, {layers:?}: tiles of {found:?}"))?;
     }
     Ok(())
 }
@@ -353,7 +380,7 @@ fn main() {
     ];
     let name = "no_dispatch_is_beyond_65535_workgroups_a_dimension";
     trials.push(Trial::test(name, no_dispatch_is_beyond_65535_workgroups_a_dimension));
-    trials.push(Trial::test("wide_layers_have_larger_tiles", wide_layers_have_larger_tiles));
+    trials.push(Trial::test("tiles_fit_the_work", tiles_fit_the_work));
     trials.push(Trial::test("a_tile_larger_than_the_workgroup_memory_is_noticed", a_larger_tile_does_not_fit));
     let missing = (Command::new("spirv-val").arg("--version").output().err())
         .map(|error| format!("spirv-val does not run ({error}); install spirv-tools"));

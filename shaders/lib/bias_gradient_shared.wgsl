@@ -15,7 +15,8 @@ fn bias_gradient(tile_row: u32, tile_column: u32, lane: u32) {
             sum += loaded(dz[m * p.z_pitch + n4]);
         }
     }
-    // The product has used the same memory.
+    // Others may still read there what the product left (matmul_slices.wgsl). On lavapipe, which runs them in order, it
+    // would not show if this were missing.
     workgroupBarrier();
     shared_memory[lane] = sum;
     workgroupBarrier();

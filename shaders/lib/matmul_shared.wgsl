@@ -1,17 +1,17 @@
 // c[i, j] = Σ_p left[i, p] right[p, j], on a GPU: the operands are brought to shared memory 16 deep at a time, in blocks
 // of 4 × 4; each invocation keeps ROWS × 4 COLUMNS4 outputs in registers. In shared memory a line is a depth; within it,
-// places are exchanged by depth (`^`), so that neither those who write four lines at once nor those who read one meet in a
-// bank.
+// places are exchanged by depth (`^`), so that no two of eight neighbours meet in a bank, be it that they write to four
+// lines or read from one.
 fn part_multiply(tile_row: u32, tile_column: u32, lane: u32, depth4: u32) {
     let i4 = tile_row * (TILE_ROWS / 4u);
     let j4 = tile_column * (TILE_COLUMNS / 4u);
-    let row4 = lane / THREADS_ACROSS * (ROWS / 4u);
+    let row4 = (lane / THREADS_ACROSS) * (ROWS / 4u);
     let column4 = lane % THREADS_ACROSS;
     // The block of each operand that this invocation brings. Of a small tile the first half brings the left ones, the
     // second half the right ones.
     let block4 = lane % 4u;
-    let left4 = lane % TILE_ROWS / 4u;
-    let right4 = lane % TILE_COLUMNS / 4u;
+    let left4 = (lane % TILE_ROWS) / 4u;
+    let right4 = (lane % TILE_COLUMNS) / 4u;
     let left_lines = part_left_lines(i4 + left4);
     let right_lines = part_right_lines(j4 + right4);
     let left_place = 4u * block4 * (TILE_ROWS / 4u) + (left4 ^ (2u * block4));

@@ -283,16 +283,19 @@ impl GpuExecutor {
         let mut pass = encoder.begin_compute_pass(&Default::default());
         record(self, &mut pass)?;
         drop(pass);
+        // Some drivers wait in here.
+        let at = Instant::now();
         let index = self.device.queue.submit([encoder.finish()]);
-        self.in_flight.push_back(Submit { index, at: Instant::now(), flops });
+        self.in_flight.push_back(Submit { index, at, flops });
         self.counts.submits += 1;
         // Without a poll nothing that the submit used is ever freed.
         self.device.poll(wgpu::PollType::Poll)?;
         if self.in_flight.len() > MAX_IN_FLIGHT
             && let Some(oldest) = self.in_flight.pop_front()
         {
+            let waited = Instant::now();
             self.device.wait(Some(oldest.index), PATIENCE)?;
-            self.pace.note(oldest.flops, oldest.at.elapsed());
+            self.pace.note(oldest.flops, oldest.at.elapsed(), waited.elapsed());
         }
         self.device.failure()
     }

@@ -10,8 +10,8 @@ const MAX_GROUPS: u64 = 65_535;
 /// software adapter.
 pub const SUBMIT_FLOPS: u64 = 25_000_000_000;
 
-/// A submit waits for up to three others. While all four are done within this time, each may be larger; when they take four
-/// times as long, they are too large: a desktop stutters, and watchdogs end what takes seconds.
+/// A submit waits for up to three others. While all four are done within this time, each may be larger; when one by itself
+/// takes as long, it is too large: a desktop stutters, and watchdogs end what takes seconds.
 const SHORT: Duration = Duration::from_millis(100);
 
 /// Dispatches of one submit, so that recording runs ahead of the device and not far ahead: a software adapter holds
@@ -102,11 +102,12 @@ impl Pace {
         Pace { flops: SUBMIT_FLOPS }
     }
 
-    /// A submit of so many floating-point operations was done `time` after it was handed over. Small ones tell little.
-    pub fn note(&mut self, flops: u64, time: Duration) {
+    /// A submit of so many floating-point operations was done within `time` of being handed over, and waited for: that is
+    /// how long the device took for it, or less, since the host may have been away. Small ones tell little.
+    pub fn note(&mut self, flops: u64, time: Duration, waited: Duration) {
         if flops >= self.flops / 2 && time <= SHORT {
             self.flops = self.flops.saturating_mul(2);
-        } else if time > 4 * SHORT {
+        } else if waited > SHORT {
             self.flops = (self.flops / 2).max(SUBMIT_FLOPS);
         }
     }
@@ -138,6 +139,7 @@ mod tests {
         let large = [20_000_000_000, 4_000_000_000, 4_000_000_000, 90_000_000_000, 1, 2];
         assert_eq!(cut(&large, SUBMIT_FLOPS), Cut::Steps(vec![0..2, 2..3, 3..4, 4..6]));
     }
+
     #[test]
     fn the_pieces_of_a_dispatch_cover_it_and_none_is_beyond_the_limit() {
         assert_eq!(pieces(&[(10, 100)], 1000), vec![0..10]);
@@ -153,15 +155,15 @@ mod tests {
     fn submits_grow_while_they_are_short_and_shrink_while_they_are_long() {
         let mut pace = Pace::new();
         let quick = Duration::from_millis(12);
-        pace.note(SUBMIT_FLOPS / 3, quick);
+        pace.note(SUBMIT_FLOPS / 3, quick, quick);
         assert_eq!(pace.flops, SUBMIT_FLOPS, "a small one tells little");
-        pace.note(SUBMIT_FLOPS, quick);
-        pace.note(2 * SUBMIT_FLOPS, quick);
+        pace.note(SUBMIT_FLOPS, quick, quick);
+        pace.note(2 * SUBMIT_FLOPS, quick, quick);
         assert_eq!(pace.flops, 4 * SUBMIT_FLOPS);
-        pace.note(4 * SUBMIT_FLOPS, Duration::from_millis(240));
-        assert_eq!(pace.flops, 4 * SUBMIT_FLOPS);
+        pace.note(4 * SUBMIT_FLOPS, Duration::from_secs(9), quick);
+        assert_eq!(pace.flops, 4 * SUBMIT_FLOPS, "the host was away");
         for _ in 0..5 {
-            pace.note(1, Duration::from_secs(1));
+            pace.note(1, Duration::from_secs(1), Duration::from_millis(150));
         }
         assert_eq!(pace.flops, SUBMIT_FLOPS);
     }

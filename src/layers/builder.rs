@@ -16,7 +16,7 @@ use crate::ops::{Edge, Input, Op, TensorId, gather::Gather, pitch};
 use crate::plan::{Element, Parameter, Plan, Role, Step, Tensor, flat_elements};
 
 /// Fewest rows of an evaluation step: small batches would pay a dispatch for every few rows.
-const EVALUATION_BATCH: usize = 1024;
+pub(super) const EVALUATION_BATCH: usize = 1024;
 
 /// Most blocks of a resident data set: each costs every step a dispatch.
 const MOST_BLOCKS: usize = 8;

@@ -1,16 +1,16 @@
 //! The dense layer: y = f(x·Wᵀ + b).
 
 use super::Keyed;
-use super::builder::{Builder, Current, Wanted};
+use super::builder::{Builder, Current, EVALUATION_BATCH, Wanted};
 use super::resolve::Layer;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::model::activations::{Activation, Activations, IDENTITY, Output};
 use crate::model::initializers::{self, DEFAULT_SCALE, Distribution, Shape};
+use crate::ops::GpuTiles;
 use crate::ops::dense::{Dense, needs_input};
 use crate::ops::dense_grad::{Below, DenseGrad};
 use crate::ops::edge::Drop;
-use crate::ops::matmul::{GpuTiles, MANY};
 use crate::ops::{Edge, Input};
 
 /// What the run file says about one dense layer.
@@ -109,8 +109,8 @@ pub(super) fn emit(
         output,
         saved: None,
         units,
-        // What a row gives does not depend on how many are evaluated together.
-        tiles: GpuTiles::choose(&[[MANY, units]]),
+        // What a row gives may not depend on how many are evaluated together.
+        tiles: GpuTiles::choose(&[[EVALUATION_BATCH, units]]),
         activation: settings.activation,
         drop: None,
     };

@@ -3,8 +3,10 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::edge::{Drop, drop_source, drop_units, drop_words};
-use super::matmul::{self, GpuTiles, Product, Stored, tiles};
-use super::{Argument, Batch, Cells, Class, Immediates, Input, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
+use super::matmul::{self, Product, Stored, tiles};
+use super::{
+    Argument, Batch, Cells, Class, GpuTiles, Immediates, Input, Op, Region, TensorId, Tile, pitch4, twins, wgsl,
+};
 use crate::compute::{Operand, wide};
 use crate::model::activations::{Activation, Saves};
 use crate::model::real::Real;

@@ -4,8 +4,10 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::edge::drop_words;
-use super::matmul::{self, GpuTiles, Product, Stored, tiles};
-use super::{Argument, Batch, Cells, Class, Edge, Immediates, Input, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
+use super::matmul::{self, Product, Stored, tiles};
+use super::{
+    Argument, Batch, Cells, Class, Edge, GpuTiles, Immediates, Input, Op, Region, TensorId, Tile, pitch4, twins, wgsl,
+};
 use crate::compute::Operand;
 use crate::model::real::Real;
 

@@ -4,7 +4,7 @@ use super::{Class, Tile, wgsl};
 
 /// How a kernel finds one operand of a product in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored {
+pub(super) enum Stored {
     /// Neighbours are summed over: the operand's lines are rows (or columns) of the product.
     Along,
     /// Neighbours are rows (or columns) of the product: the operand's lines are depths.
@@ -13,17 +13,15 @@ pub enum Stored {
 
 /// One matrix product of a kernel.
 #[derive(Debug, Clone, Copy)]
-pub struct Product {
+pub(super) struct Product {
     /// What the names of its functions start with.
     pub part: &'static str,
-    /// How a line of its left operand runs.
     pub left: Stored,
-    /// How one of its right operand does.
     pub right: Stored,
 }
 
 /// How a GPU's kernel cuts its products; a software adapter has tiles of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GpuTiles {
     /// 16 × 16 outputs, whose sums 16 invocations share: for products with few outputs.
     Slices,
@@ -34,9 +32,6 @@ pub enum GpuTiles {
     /// Of 128.
     Shared128,
 }
-
-/// Stands for any number of rows: enough for every tile.
-pub const MANY: usize = 1 << 24;
 
 /// Tiles that keep a large GPU busy: about two for each of its processors (an H200 has 132).
 const ENOUGH: u64 = 256;
@@ -63,7 +58,8 @@ fn pays(side: usize, [rows, columns]: [usize; 2]) -> bool {
 
 /// The products' files for a class of device, after the constants of the tile they share. `narrower` is the narrower side
 /// of the weights.
-pub fn sources(class: Class, tiles: GpuTiles, narrower: usize, products: &[Product]) -> String {
+pub(super) fn sources(class: Class, tiles: GpuTiles, narrower: usize, products: &[Product]) -> String {
+    let shared = |tile| ([tile, wgsl!("lib/tile_shared.wgsl")].join("\n"), wgsl!("lib/matmul_shared.wgsl"));
     let (tile, multiply) = match class {
         Class::SoftwareLanes if narrower >= 128 => {
             (wgsl!("lib/tile_registers_32.wgsl"), wgsl!("lib/matmul_lanes.wgsl"))
@@ -73,9 +69,9 @@ pub fn sources(class: Class, tiles: GpuTiles, narrower: usize, products: &[Produ
         Class::Tiny => (wgsl!("lib/tile_rows.wgsl"), wgsl!("lib/matmul_rows.wgsl")),
         Class::Hardware => match tiles {
             GpuTiles::Slices => (wgsl!("lib/tile_slices.wgsl"), wgsl!("lib/matmul_slices.wgsl")),
-            GpuTiles::Shared32 => (wgsl!("lib/tile_shared_32.wgsl"), wgsl!("lib/matmul_shared.wgsl")),
-            GpuTiles::Shared64 => (wgsl!("lib/tile_shared_64.wgsl"), wgsl!("lib/matmul_shared.wgsl")),
-            GpuTiles::Shared128 => (wgsl!("lib/tile_shared_128.wgsl"), wgsl!("lib/matmul_shared.wgsl")),
+            GpuTiles::Shared32 => shared(wgsl!("lib/tile_shared_32.wgsl")),
+            GpuTiles::Shared64 => shared(wgsl!("lib/tile_shared_64.wgsl")),
+            GpuTiles::Shared128 => shared(wgsl!("lib/tile_shared_128.wgsl")),
         },
     };
     let products = products.iter().map(|product| {
@@ -106,16 +102,8 @@ impl Product {
     }
 }
 
-/// How four numbers lie in memory.
-pub fn memory(class: Class) -> String {
-    match class {
-        Class::SoftwareLanes => wgsl!("lib/memory_u64.wgsl"),
-        _ => wgsl!("lib/memory_f32.wgsl"),
-    }
-}
-
 /// Tiles that cover a matrix.
-pub fn tiles(rows: usize, columns: usize, tile: Tile) -> u64 {
+pub(super) fn tiles(rows: usize, columns: usize, tile: Tile) -> u64 {
     (rows as u64).div_ceil(tile.rows.into()) * (columns as u64).div_ceil(tile.columns.into())
 }
 
@@ -131,13 +119,10 @@ mod tests {
         assert_eq!(choose(256, 1024), GpuTiles::Shared32);
         assert_eq!(choose(256, 512), GpuTiles::Slices);
         assert_eq!(choose(64, 128), GpuTiles::Slices);
-        assert_eq!(choose(MANY, 10), GpuTiles::Shared32);
-        assert_eq!(choose(MANY, 129), GpuTiles::Shared32, "a third of 192 columns would be in vain");
-        assert_eq!(choose(MANY, 513), GpuTiles::Shared128);
-        assert_eq!(
-            GpuTiles::choose(&[[MANY, 64], [10, 64]]),
-            GpuTiles::Slices,
-            "one product's sums would be waited for"
-        );
+        assert_eq!(choose(1 << 20, 10), GpuTiles::Shared32);
+        assert_eq!(choose(1 << 20, 129), GpuTiles::Shared32, "a third of 192 columns would be in vain");
+        assert_eq!(choose(1 << 20, 513), GpuTiles::Shared128);
+        let narrow = [[1 << 20, 64], [10, 64]];
+        assert_eq!(GpuTiles::choose(&narrow), GpuTiles::Slices, "the sums of one product would be waited for");
     }
 }

@@ -13,7 +13,7 @@ pub mod edge;
 pub mod gather;
 pub mod input;
 pub mod loss;
-pub mod matmul;
+mod matmul;
 pub mod norm;
 pub mod tensors;
 pub mod update;
@@ -23,6 +23,7 @@ use bytemuck::Pod;
 use crate::model::tracked::Tracked;
 pub use edge::Edge;
 pub use input::Input;
+pub use matmul::GpuTiles;
 pub use tensors::{Cells, Storage};
 
 /// A tensor of a plan, by its place in the plan's list.
@@ -157,7 +158,7 @@ pub trait Op: std::fmt::Debug + Send + Sync {
     /// Its kernel: all of its files.
     fn source(&self, class: Class) -> String {
         let mut sources = self.sources(class);
-        sources.push(matmul::memory(class));
+        sources.push(memory(class));
         sources.join("\n")
     }
 
@@ -229,3 +230,11 @@ macro_rules! wgsl {
     };
 }
 use wgsl;
+
+/// How four numbers lie in memory.
+fn memory(class: Class) -> String {
+    match class {
+        Class::SoftwareLanes => wgsl!("lib/memory_u64.wgsl"),
+        _ => wgsl!("lib/memory_f32.wgsl"),
+    }
+}

@@ -3,10 +3,10 @@
 use libtest_mimic::Failed;
 use wgrad::gpu::{Device, Options};
 use wgrad::model::activations::{ACTIVATIONS, Activation, IDENTITY};
+use wgrad::ops::GpuTiles;
 use wgrad::ops::dense::{Dense, needs_input};
 use wgrad::ops::edge::Drop;
 use wgrad::ops::input::Encoding;
-use wgrad::ops::matmul::GpuTiles;
 use wgrad::ops::{Batch, Class, Input, TensorId};
 use wgrad::plan::Role;
 
@@ -95,7 +95,7 @@ fn every_shape(device: &Device) -> Result<(), Failed> {
             layer.step(&mut bench, input, weight, batch);
         }
         // Wide layers, which have larger tiles.
-        let edges = [(31, 128, 129), (32, 129, 128), (33, 131, 160)];
+        let edges = [(31, 128, 129), (32, 129, 128), (33, 131, 160), (130, 20, 131)];
         for (count, features, units) in edges.into_iter().chain([(67, 257, 260), (3, 1030, 1027)]) {
             let (input, batch) = input(&mut bench, Kind::Batch, count, count, features);
             let weight = weight(&mut bench, units, features);
@@ -154,20 +154,21 @@ fn every_activation(device: &Device) -> Result<(), Failed> {
 }
 
 fn every_nan(device: &Device) -> Result<(), Failed> {
-    let mut bench = Bench::new(4);
-    for activation in ACTIVATIONS {
-        let sums = vec![f32::NAN, -100.0, -1.0, -0.0, 0.0, 1.0, 100.0, f32::NAN];
-        let units = sums.len();
-        let one = bench.input(1, 1, vec![1.0]);
-        let weight = bench.input(units, 1, sums);
-        let layer =
-            Layer { units, rows: 1, tiles: GpuTiles::Slices, bias: false, saves: false, activation, drop: None };
-        layer.step(&mut bench, Input::Batch { tensor: one, features: 1 }, weight, batch(1));
-    }
-    for class in [device.class(), Class::Hardware] {
-        let strange = bench.run_strange(device, Options { class: Some(class), ..Options::default() })?;
-        if strange != 2 * ACTIVATIONS.len() {
-            return Err(format!("{strange} results are not finite").into());
+    for tiles in GpuTiles::ALL {
+        let mut bench = Bench::new(4);
+        for activation in ACTIVATIONS {
+            let sums = vec![f32::NAN, -100.0, -1.0, -0.0, 0.0, 1.0, 100.0, f32::NAN];
+            let units = sums.len();
+            let one = bench.input(1, 1, vec![1.0]);
+            let weight = bench.input(units, 1, sums);
+            let layer = Layer { units, rows: 1, tiles, bias: false, saves: false, activation, drop: None };
+            layer.step(&mut bench, Input::Batch { tensor: one, features: 1 }, weight, batch(1));
+        }
+        for class in [device.class(), Class::Hardware] {
+            let strange = bench.run_strange(device, Options { class: Some(class), ..Options::default() })?;
+            if strange != 2 * ACTIVATIONS.len() {
+                return Err(format!("{strange} results are not finite").into());
+            }
         }
     }
     Ok(())

@@ -3,9 +3,9 @@
 use libtest_mimic::Failed;
 use wgrad::gpu::Device;
 use wgrad::model::activations::{Activation, IDENTITY, Saves, TANH};
+use wgrad::ops::GpuTiles;
 use wgrad::ops::dense_grad::{Below, DenseGrad};
 use wgrad::ops::edge::Drop;
-use wgrad::ops::matmul::GpuTiles;
 use wgrad::ops::{Edge, TensorId};
 
 use crate::bench::Bench;

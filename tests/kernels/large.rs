@@ -6,12 +6,12 @@ use wgrad::gpu::Device;
 use wgrad::model::activations::{IDENTITY, Output};
 use wgrad::model::losses::MSE;
 use wgrad::model::optimizers::{Optimizer, SGD};
+use wgrad::ops::GpuTiles;
 use wgrad::ops::dense::Dense;
 use wgrad::ops::dropout::Dropout;
 use wgrad::ops::gather::Gather;
 use wgrad::ops::input::Encoding;
 use wgrad::ops::loss::{Destination, Goal, Loss};
-use wgrad::ops::matmul::GpuTiles;
 use wgrad::ops::update::{Penalty, Update};
 use wgrad::ops::{Class, Input};
 

@@ -21,8 +21,8 @@ use libtest_mimic::Failed;
 use wgrad::gpu::{Device, Options};
 use wgrad::model::activations::{ACTIVATIONS, Activation};
 use wgrad::ops::Class;
+use wgrad::ops::GpuTiles;
 use wgrad::ops::edge::Drop;
-use wgrad::ops::matmul::GpuTiles;
 
 use bench::{Bench, Tally};
 use device::Test;

@@ -4,8 +4,8 @@ use libtest_mimic::Failed;
 use wgrad::gpu::{Device, Options};
 use wgrad::model::activations::IDENTITY;
 use wgrad::model::tracked::Tracked;
+use wgrad::ops::GpuTiles;
 use wgrad::ops::dense::Dense;
-use wgrad::ops::matmul::GpuTiles;
 use wgrad::ops::{Argument, Batch, Cells, Class, Immediates, Input, Op, Region, TensorId, Tile};
 
 use crate::bench::{Bench, batch};

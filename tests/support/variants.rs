@@ -3,6 +3,7 @@
 use wgrad::model::activations::{ACTIVATIONS, IDENTITY, Output};
 use wgrad::model::losses::{Form, LOSSES};
 use wgrad::model::optimizers::{CONSTANTS, OPTIMIZERS, Optimizer};
+use wgrad::ops::GpuTiles;
 use wgrad::ops::batch_norm::BatchNorm;
 use wgrad::ops::batch_norm_grad::BatchNormGrad;
 use wgrad::ops::dense::{Dense, needs_input};
@@ -12,7 +13,6 @@ use wgrad::ops::edge::Drop;
 use wgrad::ops::gather::Gather;
 use wgrad::ops::input::Encoding;
 use wgrad::ops::loss::{Destination, Goal, Loss};
-use wgrad::ops::matmul::GpuTiles;
 use wgrad::ops::norm::Norm;
 use wgrad::ops::update::{ClipNorm, Parameter, Penalty, Update};
 use wgrad::ops::{Edge, Input, Op, TensorId};

@@ -11,6 +11,7 @@ mod subject;
 mod joined;
 mod networks;
 mod overrun;
+mod random;
 mod saboteur;
 mod verdict;
 
@@ -35,5 +36,9 @@ fn batches(subject: &Subject) -> Result<Vec<Batch>, Failed> {
 
 fn main() {
     let each = [networks::EACH, saboteur::EACH].concat();
-    subject::main(&each, &[networks::GPU, overrun::GPU, joined::GPU].concat(), verdict::PLAIN)
+    subject::main(
+        &each,
+        &[networks::GPU, overrun::GPU, joined::GPU, random::GPU].concat(),
+        &[verdict::PLAIN, random::PLAIN].concat(),
+    )
 }
