@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::layers;
 use crate::model::random::{self, Stream};
 use crate::ops::Batch;
-use crate::plan::{Executor, Phase, Plan};
+use crate::plan::{Executor, Phase, Plan, Step};
 use crate::train::setup::{self, RowWeights};
 
 /// A network and batch to time.
@@ -155,9 +155,9 @@ pub fn measure(
         executor.wait()?;
         times.push(start.elapsed().as_secs_f64() * 1e3 / steps as f64);
     }
-    times.sort_by(f64::total_cmp);
+    let count = times.len();
     let after = executor.counts();
-    let ms_per_step = times[times.len() / 2];
+    let ms_per_step = median(times).unwrap_or_default();
     let plan = executor.plan();
     let flops: u64 = plan.train.iter().map(|step| step.op.flops(&batches[0])).sum();
     Ok(Measurement {
@@ -169,8 +169,8 @@ pub fn measure(
         ms_per_step,
         samples_per_second: subject.batch_size as f64 / ms_per_step * 1e3,
         gflops: flops as f64 / ms_per_step / 1e6,
-        dispatches_per_step: (after.dispatches - before.dispatches) as f64 / (steps * times.len()) as f64,
-        submits_per_step: (after.submits - before.submits) as f64 / (steps * times.len()) as f64,
+        dispatches_per_step: (after.dispatches - before.dispatches) as f64 / (steps * count) as f64,
+        submits_per_step: (after.submits - before.submits) as f64 / (steps * count) as f64,
         device_bytes: plan.device_bytes(),
         verified: None,
     })
@@ -187,14 +187,33 @@ pub struct ProfileRow {
     /// Its label in the plan.
     pub step: String,
     /// Wall clock of one dispatch with nothing else on the device, launch included.
-    pub ms: f64,
-    /// 10⁹ multiplications and additions a second.
+    pub wall_ms: f64,
+    /// The same by the device's own clock, without the launch, where it has one that runs.
+    pub device_ms: Option<f64>,
+    /// That it reads and writes at least.
+    pub bytes: u64,
+    /// 10⁹ multiplications and additions a second of [`ProfileRow::ms`].
     pub gflops: f64,
     /// Of the sum over all steps.
     pub share: f64,
 }
 
-/// Times each training step by itself: the median over repeats of several dispatches.
+impl ProfileRow {
+    /// By the device's clock, or else by the wall's.
+    pub fn ms(&self) -> f64 {
+        self.device_ms.unwrap_or(self.wall_ms)
+    }
+
+    fn new(plan: &Plan, step: &Step, batch: &Batch, wall_ms: f64, device_ms: Option<f64>) -> Self {
+        let (step, bytes, flops) = (step.label.clone(), plan.step_bytes(step, batch), step.op.flops(batch));
+        let mut row = ProfileRow { step, wall_ms, device_ms, bytes, gflops: 0.0, share: 0.0 };
+        row.gflops = flops as f64 / row.ms() / 1e6;
+        row
+    }
+}
+
+/// Times each training step by itself: the median over repeats of several dispatches, and the median of the times that the
+/// device tells of single ones.
 pub fn profile(executor: &mut dyn Executor, batch: &Batch) -> Result<Vec<ProfileRow>> {
     profile_within(executor, batch, Duration::MAX)
 }
@@ -223,16 +242,36 @@ pub fn profile_within(executor: &mut dyn Executor, batch: &Batch, budget: Durati
         while times.len() <= REPEATS && began.elapsed() < share {
             times.push(time(dispatches)?);
         }
-        let mut times = if times.len() > 1 { times.split_off(1) } else { times };
-        times.sort_by(f64::total_cmp);
-        let ms = times[times.len() / 2];
-        let step = &executor.plan().train[step];
-        let gflops = step.op.flops(batch) as f64 / ms / 1e6;
-        rows.push(ProfileRow { step: step.label.clone(), ms, gflops, share: 0.0 });
+        let times = if times.len() > 1 { times.split_off(1) } else { times };
+        let mut on_device = Vec::new();
+        while on_device.len() <= REPEATS && began.elapsed() < share {
+            let Some(time) = executor.time_step(Phase::Train, step, batch)? else { break };
+            on_device.push(time.as_secs_f64() * 1e3);
+        }
+        let plan = executor.plan();
+        rows.push(ProfileRow::new(
+            plan,
+            &plan.train[step],
+            batch,
+            median(times).unwrap_or_default(),
+            median(on_device),
+        ));
     }
-    let total: f64 = rows.iter().map(|row| row.ms).sum();
-    rows.iter_mut().for_each(|row| row.share = row.ms / total);
+    // One clock for all, or shares would compare what cannot be compared.
+    if rows.iter().any(|row| row.device_ms.is_none()) {
+        for (row, step) in rows.iter_mut().zip(&executor.plan().train) {
+            *row = ProfileRow::new(executor.plan(), step, batch, row.wall_ms, None);
+        }
+    }
+    let total: f64 = rows.iter().map(ProfileRow::ms).sum();
+    rows.iter_mut().for_each(|row| row.share = row.ms() / total);
     Ok(rows)
+}
+
+/// The one in the middle.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// Times training steps in one dispatch, where an executor joins them, as a single row; nothing has to be compiled.
@@ -246,11 +285,12 @@ pub fn profile_joined(executor: &mut dyn Executor, batch: &Batch) -> Result<Vec<
         executor.wait()?;
         times.push(start.elapsed().as_secs_f64() * 1e3 / STEPS as f64);
     }
-    times.sort_by(f64::total_cmp);
-    let (ms, plan) = (times[times.len() / 2], executor.plan());
-    let flops: u64 = plan.train.iter().map(|step| step.op.flops(batch)).sum();
+    let (wall_ms, plan) = (median(times).unwrap_or_default(), executor.plan());
     let step = format!("all {} ops in one dispatch", plan.train.len());
-    Ok(vec![ProfileRow { step, ms, gflops: flops as f64 / ms / 1e6, share: 1.0 }])
+    let bytes = plan.train.iter().map(|step| plan.step_bytes(step, batch)).sum();
+    let flops: u64 = plan.train.iter().map(|step| step.op.flops(batch)).sum();
+    let gflops = flops as f64 / wall_ms / 1e6;
+    Ok(vec![ProfileRow { step, wall_ms, device_ms: None, bytes, gflops, share: 1.0 }])
 }
 
 /// Full batches that walk through the data again and again, with Adam's corrections of a later step.

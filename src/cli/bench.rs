@@ -103,18 +103,22 @@ fn profile(subject: &Subject, chosen: &Chosen, ms_per_step: f64, printer: &Print
     let start = setup::start_weights(executor.plan(), &config)?;
     setup::write_weights(executor.as_mut(), &start)?;
     let rows = bench::profile(executor.as_mut(), &bench::first_batch(subject, &data))?;
+    let line = |step: &str, device: &str, wall: &str, megabytes: &str, gflops: &str, share: &str| {
+        let text = format!("  {step:24} {device:>10} {wall:>10} {megabytes:>9} {gflops:>8} {share:>6}");
+        printer.result(text.trim_end());
+    };
+    line("op by itself", "device, ms", "wall, ms", "MB", "GFLOP/s", "share");
+    let ms = |ms: Option<f64>| ms.map_or("-".to_owned(), |ms| format!("{ms:.3}"));
     for row in &rows {
         printer.event(&serde_json::json!({"event": "profile", "row": row}));
-        printer.result(format!(
-            "  {:24} {:>9.3} ms {:>8.1} GFLOP/s {:>5.1} %",
-            row.step,
-            row.ms,
-            row.gflops,
-            100.0 * row.share
-        ));
+        let (device, wall, megabytes) = (ms(row.device_ms), ms(Some(row.wall_ms)), row.bytes as f64 / 1e6);
+        let (gflops, share) = (format!("{:.1}", row.gflops), format!("{:.1} %", 100.0 * row.share));
+        line(&row.step, &device, &wall, &format!("{megabytes:.2}"), &gflops, &share);
     }
-    let alone: f64 = rows.iter().map(|row| row.ms).sum();
-    printer.result(format!("  {:24} {alone:>9.3} ms one by one, {ms_per_step:.3} ms in a training step", "all"));
+    let (device, wall): (Option<f64>, f64) =
+        (rows.iter().map(|row| row.device_ms).sum(), rows.iter().map(|row| row.wall_ms).sum());
+    line("all", &ms(device), &ms(Some(wall)), "", "", "");
+    line("a training step", "", &ms(Some(ms_per_step)), "", "", "");
     Ok(())
 }
 

@@ -36,6 +36,8 @@ impl Device {
         if adapter.class == Class::SoftwareLanes {
             required_features |= wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64;
         }
+        // For profiles.
+        required_features |= adapter.inner.features() & wgpu::Features::TIMESTAMP_QUERY;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features,

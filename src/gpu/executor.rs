@@ -1,14 +1,17 @@
 //! Runs a plan on an adapter: kernels and bind groups are made once, many steps go into one submit.
 
+mod transfer;
+
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::clock::{Clock, TICKS_BYTES};
 use super::device::{Device, PATIENCE};
 use super::joined::{self, Joined};
 use super::kernel::Kernel;
-use super::memory::{Memory, Place, pad, row_bytes};
+use super::memory::{Memory, Place, row_bytes};
 use super::ready;
 use super::submits::{self, Cut, Pace};
 use crate::error::{Error, Result};
@@ -71,14 +74,13 @@ pub struct GpuExecutor {
     staging: Option<wgpu::Buffer>,
     in_flight: VecDeque<Submit>,
     pace: Pace,
+    /// While a step is timed.
+    clock: Option<Clock>,
     counts: Counts,
 }
 
 /// Submits that wait on the device at once.
 const MAX_IN_FLIGHT: usize = 3;
-
-/// Bytes written in one piece, which bounds the driver's staging memory.
-const WRITE_BYTES: u64 = 16 << 20;
 
 impl GpuExecutor {
     /// Allocates every tensor and compiles every kernel of the training list, or the one that they are joined to for a
@@ -105,6 +107,7 @@ impl GpuExecutor {
             staging: None,
             in_flight: VecDeque::new(),
             pace: Pace::new(),
+            clock: None,
             counts,
         };
         if plan.is_tiny() && !options.single {
@@ -251,18 +254,44 @@ impl GpuExecutor {
 
     /// A step that may be too much for one submit, in as many as it takes.
     fn submit_pieces(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()> {
-        let tile = self.prepared(phase)[step].kernel.layout.tile;
-        let op = &self.plan.steps(phase)[step].op;
-        let (pieces, flops) = (submits::pieces(&op.runs(batch, tile), self.most_flops()), op.flops(batch));
-        if pieces.len() < 2 {
-            return self.submit_steps(phase, step..step + 1, std::slice::from_ref(batch));
+        let pieces = self.pieces(phase, step, batch);
+        pieces.iter().try_for_each(|piece| self.submit_piece(phase, step, batch, piece, pieces.len()))
+    }
+
+    /// Ranges of a step's workgroups that a submit each has time for.
+    fn pieces(&self, phase: Phase, step: usize, batch: &Batch) -> Vec<Range<u64>> {
+        let (op, tile) = (&self.plan.steps(phase)[step].op, self.prepared(phase)[step].kernel.layout.tile);
+        let pieces = submits::pieces(&op.runs(batch, tile), self.most_flops());
+        if pieces.is_empty() { std::iter::once(0..op.workgroups(batch, tile)).collect() } else { pieces }
+    }
+
+    /// One of so many pieces.
+    fn submit_piece(
+        &mut self,
+        phase: Phase,
+        step: usize,
+        batch: &Batch,
+        piece: &Range<u64>,
+        pieces: usize,
+    ) -> Result<()> {
+        let flops = self.plan.steps(phase)[step].op.flops(batch) / pieces as u64;
+        let batch = Batch { group: piece.start as u32, ..*batch };
+        self.counts.dispatches += 1;
+        self.submit(flops, |executor, pass| executor.dispatch(pass, phase, step, &batch, piece.end - piece.start))
+    }
+
+    /// One step by the device's clock.
+    fn timed(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<Option<Duration>> {
+        let pieces = self.pieces(phase, step, batch);
+        let mut sum = Some(Duration::ZERO);
+        for piece in &pieces {
+            self.submit_piece(phase, step, batch, piece, pieces.len())?;
+            let Some(ticks) = self.clock.as_ref().map(|clock| clock.ticks.clone()) else { return Ok(None) };
+            let raw = self.download(&ticks, 0..TICKS_BYTES)?;
+            let time = self.clock.as_ref().and_then(|clock| clock.time(&raw));
+            sum = sum.zip(time).map(|(sum, time)| sum + time);
         }
-        let share = flops / pieces.len() as u64;
-        pieces.into_iter().try_for_each(|piece| {
-            let batch = Batch { group: piece.start as u32, ..*batch };
-            self.counts.dispatches += 1;
-            self.submit(share, |executor, pass| executor.dispatch(pass, phase, step, &batch, piece.end - piece.start))
-        })
+        Ok(sum)
     }
 
     fn prepared(&self, phase: Phase) -> &[Prepared] {
@@ -280,9 +309,13 @@ impl GpuExecutor {
         record: impl FnOnce(&mut Self, &mut wgpu::ComputePass) -> Result<()>,
     ) -> Result<()> {
         let mut encoder = self.device.inner.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
+        let timestamp_writes = self.clock.as_ref().map(Clock::writes);
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
         record(self, &mut pass)?;
         drop(pass);
+        if let Some(clock) = &self.clock {
+            clock.resolve(&mut encoder);
+        }
         // Some drivers wait in here.
         let at = Instant::now();
         let index = self.device.queue.submit([encoder.finish()]);
@@ -300,62 +333,16 @@ impl GpuExecutor {
         self.device.failure()
     }
 
-    /// Copies bytes of a buffer to the host.
-    fn download(&mut self, buffer: usize, range: Range<u64>) -> Result<Vec<u8>> {
-        let size = range.end - range.start;
-        if self.staging.as_ref().is_none_or(|staging| staging.size() < size) {
-            self.staging = Some(self.device.inner.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("staging"),
-                size: size.next_power_of_two(),
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            }));
-            self.counts.allocations += 1;
-        }
-        let staging = self.staging.clone().ok_or_else(|| Error::internal("the staging buffer was just made"))?;
-        let mut encoder = self.device.inner.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&self.memory.buffers[buffer], range.start, &staging, 0, size);
-        self.device.queue.submit([encoder.finish()]);
-        let slice = staging.slice(..size);
-        let (sender, receiver) = std::sync::mpsc::channel();
-        slice.map_async(wgpu::MapMode::Read, move |result| {
-            // The receiver is gone only if the wait below has failed.
-            let _ = sender.send(result);
-        });
+    /// Waits until nothing is in flight.
+    fn drain(&mut self) -> Result<()> {
+        let (began, count) = (Instant::now(), self.in_flight.len() as u32);
+        let last = self.in_flight.pop_back();
         self.in_flight.clear();
         self.device.wait(None, PATIENCE)?;
-        let mapped = receiver.try_recv().is_ok_and(|result| result.is_ok());
-        let view = slice.get_mapped_range().ok().filter(|_| mapped);
-        let bytes = view.map(|view| view.to_vec()).ok_or_else(|| {
-            Error::device("the results could not be read back").at(&self.device.info.adapter).remedy("use --device cpu")
-        })?;
-        staging.unmap();
-        self.counts.bytes_read += size;
-        Ok(bytes)
-    }
-
-    /// Writes padded rows piece by piece.
-    fn upload<E: bytemuck::Pod + Default>(&mut self, tensor: TensorId, first: usize, values: &[E]) -> Result<()> {
-        let (columns, row_bytes) = (self.plan.tensor(tensor).columns, row_bytes(self.plan.tensor(tensor)));
-        let place = self.memory.places[tensor.0].clone();
-        let rows_a_piece = (WRITE_BYTES / row_bytes).max(1) as usize;
-        let mut offset = place.offset + first as u64 * row_bytes;
-        for piece in values.chunks(rows_a_piece * columns) {
-            let padded = pad(piece, columns);
-            let raw: &[u8] = bytemuck::cast_slice(&padded[..]);
-            if offset + raw.len() as u64 > place.offset + place.size {
-                return Err(Error::internal(format!("{} is written past its end", self.plan.tensor(tensor).name)));
-            }
-            self.device.queue.write_buffer(&self.memory.buffers[place.buffer], offset, raw);
-            offset += raw.len() as u64;
-            self.counts.bytes_written += raw.len() as u64;
-            if values.len() > rows_a_piece * columns {
-                // A large data set goes up piece by piece: the next piece may reuse this one's staging memory.
-                self.device.queue.submit([]);
-                self.device.wait(None, PATIENCE)?;
-            }
+        if let Some(last) = last {
+            self.pace.note(last.flops, last.at.elapsed(), began.elapsed() / count);
         }
-        self.device.failure()
+        Ok(())
     }
 }
 
@@ -404,7 +391,7 @@ impl Executor for GpuExecutor {
         if range.is_empty() || range.end > place.offset + place.size {
             return Err(Error::internal(format!("rows {rows:?} of {} do not exist", self.plan.tensor(tensor).name)));
         }
-        let raw = self.download(place.buffer, range)?;
+        let raw = self.download(&self.memory.buffers[place.buffer].clone(), range)?;
         values.clear();
         values.reserve(rows.len() * columns);
         for row in raw.chunks_exact(row_bytes as usize) {
@@ -457,13 +444,20 @@ impl Executor for GpuExecutor {
         self.submit_pieces(phase, step, batch)
     }
 
+    fn time_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<Option<Duration>> {
+        self.make_ready(phase)?;
+        self.clock = Clock::new(&self.device);
+        let time = if self.clock.is_some() { self.timed(phase, step, batch) } else { Ok(None) };
+        self.clock = None;
+        time
+    }
+
     fn joins(&self) -> bool {
         self.whole.is_some()
     }
 
     fn wait(&mut self) -> Result<()> {
-        self.in_flight.clear();
-        self.device.wait(None, PATIENCE)
+        self.drain()
     }
 
     fn counts(&self) -> Counts {
@@ -480,7 +474,8 @@ impl Executor for GpuExecutor {
             let members: Vec<usize> =
                 (0..self.memory.places.len()).filter(|&i| self.memory.places[i].buffer == buffer).collect();
             let start = if members.len() == 1 { self.memory.places[members[0]].canaries.start } else { 0 };
-            let raw = self.download(buffer, start..last(&self.memory.places, buffer))?;
+            let (end, bytes) = (last(&self.memory.places, buffer), self.memory.buffers[buffer].clone());
+            let raw = self.download(&bytes, start..end)?;
             for i in members {
                 let Place { canaries: Range { start: from, end: to }, canary, .. } = self.memory.places[i];
                 if words(&raw[(from - start) as usize..(to - start) as usize]).any(|word| word != canary) {

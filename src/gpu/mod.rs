@@ -1,6 +1,7 @@
 //! The GPU executor and everything that names wgpu or naga. It knows the plan and the op trait, never a concrete op.
 
 mod adapters;
+mod clock;
 mod device;
 mod executor;
 mod joined;

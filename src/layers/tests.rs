@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::Layer as LayerConfig;
+use crate::ops::Batch;
 
 /// A table of `rows` × `features` numbers with `classes` classes (1: regression).
 pub(crate) fn shape(rows: usize, features: usize, classes: usize) -> DataShape {
@@ -47,6 +48,25 @@ fn three_dense_layers_are_eight_dispatches_a_step() {
     );
     assert_eq!(plan.evaluate.len(), 4);
     assert_eq!(plan.parameter_count(), 784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10);
+}
+
+#[test]
+fn a_step_reads_and_writes_the_rows_of_its_batch_and_its_weights_whole() {
+    let plan = plan(&[128, 64], shape(1000, 784, 10));
+    let batch = Batch { count: 60, ..Batch::default() };
+    let bytes: Vec<u64> = plan.train.iter().map(|step| plan.step_bytes(step, &batch)).collect();
+    let weights = |features: u64, units: u64| 4 * (features * units + units);
+    let rows = |columns: u64| 4 * 60 * columns;
+    // Rows of 10 numbers are padded to 12.
+    let parameters = weights(784, 128) + weights(128, 64) + 4 * (64 * 10 + 12);
+    // Targets are a class and a weight, results a loss and a hit; both rows are padded to four.
+    let loss = rows(12) + rows(1) + rows(4) + rows(12) + rows(4);
+    assert_eq!(bytes[0], rows(784) + rows(1) + weights(784, 128) + rows(128));
+    assert_eq!(bytes[1], rows(128) + weights(128, 64) + rows(64));
+    assert_eq!(bytes[3], loss);
+    assert_eq!(bytes[5], rows(128) + rows(64) + weights(128, 64) + 4 * 128 * 64 + rows(128) + rows(128));
+    // It reads and writes the weights and Adam's two moments, and reads the gradients.
+    assert_eq!(bytes[7], 7 * parameters);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What every executor can do, whatever drives it. The trainer and verification know executors by this alone.
 
+use std::time::Duration;
+
 use super::{Phase, Plan};
 use crate::error::Result;
 use crate::ops::{Batch, TensorId};
@@ -76,6 +78,12 @@ pub trait Executor {
 
     /// Runs one step of a list.
     fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<()>;
+
+    /// Runs one step of a list and tells how long it took by the device's own clock; `None`, and it may not have run, where
+    /// there is no such clock or it stands still.
+    fn time_step(&mut self, _phase: Phase, _step: usize, _batch: &Batch) -> Result<Option<Duration>> {
+        Ok(None)
+    }
 
     /// Waits until everything submitted is done.
     fn wait(&mut self) -> Result<()>;

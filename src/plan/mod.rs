@@ -11,7 +11,7 @@ pub use display::{bytes, grouped};
 pub use executor::{Counts, DeviceInfo, Executor, Reference, Values};
 
 use crate::model::initializers::Distribution;
-use crate::ops::{Batch, Op, TensorId, pitch};
+use crate::ops::{Access, Argument, Batch, Op, TensorId, pitch};
 
 /// What a tensor is for. Parameters, gradients and optimizer slots each lie in one flat buffer of the same layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -194,6 +194,26 @@ impl Plan {
         let count = self.batch_size as u32;
         let batch = Batch { count, ..Batch::default() };
         self.train.iter().map(|step| step.op.flops(&batch)).sum()
+    }
+
+    /// Bytes that a step reads and writes on a device at least: once what it is shown, of what has a row for each row of
+    /// the batch or the data only that of the batch, and twice what it updates.
+    pub fn step_bytes(&self, step: &Step, batch: &Batch) -> u64 {
+        let bytes = |id: TensorId| {
+            let tensor = self.tensor(id);
+            let (all, rows) = (tensor.bytes(), tensor.rows as u64);
+            match tensor.role {
+                Role::Parameter | Role::Gradient | Role::Slot(_) | Role::State => all,
+                Role::Order => 4 * u64::from(batch.count),
+                _ => all / rows.max(1) * rows.min(batch.count.into()),
+            }
+        };
+        let arguments = step.op.arguments();
+        let of_one = |argument: &Argument| {
+            let times = if argument.access == Access::Update { 2 } else { 1 };
+            times * self.bound(argument.binding).into_iter().map(bytes).sum::<u64>()
+        };
+        arguments.iter().map(of_one).sum()
     }
 
     /// Whether a training step is so little work that a device spends more time on starting its ops than on them.

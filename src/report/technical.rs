@@ -15,13 +15,13 @@ pub(super) fn steps(report: &Report<'_>) -> String {
             "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td class=\"meter\"><i style=\"width:{:.1}%\"></i></td></tr>",
             escape(&row.step),
-            number(row.ms),
+            number(row.ms()),
             number(row.gflops),
             percent(row.share),
             100.0 * row.share
         )
     };
-    let total: f64 = rows.iter().map(|row| row.ms).sum();
+    let total: f64 = rows.iter().map(|row| row.ms()).sum();
     let table = format!(
         "<table id=\"chart-steps\" class=\"full\"><thead><tr><th scope=\"col\">op</th><th scope=\"col\" class=\"n\">ms</th>\
          <th scope=\"col\" class=\"n\">GFLOP/s</th><th scope=\"col\" class=\"n\">share</th><th class=\"meter\" aria-hidden=\"true\">\
@@ -33,8 +33,11 @@ pub(super) fn steps(report: &Report<'_>) -> String {
         1 => format!("One training step takes {total} ms, one of many in one dispatch; its ops are not timed apart."),
         _ => format!(
             "One training step is {ops}, {total} ms one by one. Measured after training with nothing else on the \
-             device, launch included; within a training they overlap and take less. <code>wgrad bench</code> times \
-             whole steps."
+             device, {}. <code>wgrad bench</code> times whole steps.",
+            match rows.first().and_then(|row| row.device_ms) {
+                Some(_) => "by its own clock, without the launches",
+                None => "launch included; within a training they overlap and take less",
+            }
         ),
     };
     format!("<p>{said}</p>\n{}", wide("Time of each op", &table))

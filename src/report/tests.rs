@@ -48,7 +48,14 @@ fn evidence(answers: Answers) -> Evidence {
             columns: vec![column],
             left_out: 3,
         })),
-        profile: Ok(vec![ProfileRow { step: HOSTILE.into(), ms: 0.1, gflops: 1.0, share: 1.0 }]),
+        profile: Ok(vec![ProfileRow {
+            step: HOSTILE.into(),
+            wall_ms: 0.1,
+            device_ms: None,
+            bytes: 9,
+            gflops: 1.0,
+            share: 1.0,
+        }]),
     }
 }
 

@@ -115,6 +115,25 @@ fn bench_prints_one_json_line_with_all_keys() {
 }
 
 #[test]
+fn bench_profiles_every_op_by_itself() {
+    let place = Place::new("profile");
+    let command = "bench --layers 30-24-20-3 --batch-size 64 --steps 3 --device cpu --profile";
+    let said = place.good(command);
+    let lines: Vec<Vec<&str>> = said.out.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), 1 + 8 + 2, "{}", said.out);
+    assert_eq!(lines[0].join(" "), "op by itself device, ms wall, ms MB GFLOP/s share");
+    assert!(lines[1][..3] == ["dense", "layers.0", "-"] && lines[9][..2] == ["all", "-"], "{}", said.out);
+    let said = place.good(&format!("{command} --json"));
+    let rows: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let rows: Vec<&Value> = rows.iter().filter(|row| row["event"] == "profile").map(|row| &row["row"]).collect();
+    let sum = |key: &str| rows.iter().map(|row| row[key].as_f64().unwrap_or(f64::NAN)).sum::<f64>();
+    assert!(rows.len() == 8 && (sum("share") - 1.0).abs() < 1e-9 && sum("wall_ms") > 0.0, "{rows:?}");
+    assert!(rows.iter().all(|row| row["device_ms"].is_null() && row["bytes"].as_u64() > Some(0)), "{rows:?}");
+    let first = 4 * (32 * 24 + 24 + 64 * 32 + 64 + 64 * 24);
+    assert_eq!(rows[0]["bytes"], first, "rows of 30 numbers are padded to 32: {}", rows[0]);
+}
+
+#[test]
 fn verify_compares_every_step_and_says_how_many_numbers() {
     let place = Place::new("verify");
     let said = place.good("verify digits");

@@ -1,9 +1,13 @@
 //! What an epoch costs: dispatches, submits, allocations and bytes, as the executors count them.
 
-use libtest_mimic::Failed;
-use wgrad::ops::pitch;
-use wgrad::plan::Counts;
+use std::time::{Duration, Instant};
 
+use libtest_mimic::Failed;
+use wgrad::gpu::Device;
+use wgrad::ops::pitch;
+use wgrad::plan::{Counts, Phase};
+
+use crate::device::Test;
 use crate::subject::{Each, On, Subject, classes, ensure, split};
 use crate::trainer;
 
@@ -13,6 +17,8 @@ pub const EACH: &[(&str, Each)] = &[
     ("nothing_but_dispatches_grows_with_the_number_of_steps", many_steps),
     ("three_dense_layers_cost_eight_dispatches_a_step", eight),
 ];
+
+pub const GPU: &[(&str, Test)] = &[("a_step_is_timed_by_the_adapters_own_clock_in_one_dispatch", clock)];
 
 /// Not a multiple of four, so that the padding counts. The network is not tiny: `joined` counts for those that are.
 const ROWS: usize = 1001;
@@ -28,6 +34,25 @@ fn subject(batch_size: usize, shuffle: bool) -> Subject {
         [train]\nbatch_size = {batch_size}\nshuffle = {shuffle}\n{OPTIONS}"
     );
     Subject::new(&run, split(classes(ROWS, 6, CLASSES), 7, 2, 1))
+}
+
+/// Within what the host waits for it; lavapipe, which stands in for all others here, has such a clock.
+fn clock(device: &Device) -> Result<(), Failed> {
+    let subject = subject(200, true);
+    let mut executor = subject.executor(On::Gpu(device))?;
+    subject.load(executor.as_mut())?;
+    let batch = subject.batch(0, 200, 0)?;
+    executor.run(Phase::Train, &[batch])?;
+    executor.wait()?;
+    for step in 0..executor.plan().train.len() {
+        let (before, began) = (executor.counts(), Instant::now());
+        let time = executor.time_step(Phase::Train, step, &batch)?.ok_or("the adapter has no clock")?;
+        let (after, waited) = (executor.counts(), began.elapsed());
+        let launched = (after.dispatches - before.dispatches, after.submits - before.submits);
+        ensure(launched == (1, 1), || format!("step {step}: {launched:?} dispatches and submits"))?;
+        ensure(time > Duration::ZERO && time < waited, || format!("step {step}: {time:?} of {waited:?}"))?;
+    }
+    Ok(())
 }
 
 /// What the third epoch adds: by then nothing is new.

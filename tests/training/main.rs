@@ -97,6 +97,7 @@ fn main() {
         soak::EACH,
     ]
     .concat();
-    let gpu = [digits::GPU, sizes::GPU, random_layers::GPU, large::GPU, soak::GPU, joined::GPU, cuts::GPU].concat();
+    let gpu = [counts::GPU, digits::GPU, sizes::GPU, random_layers::GPU, large::GPU, soak::GPU, joined::GPU, cuts::GPU]
+        .concat();
     subject::main(&each, &gpu, digits::PLAIN)
 }
