@@ -7,6 +7,8 @@ timed the way `wgrad bench` times it. Prints one JSON line with the keys of `wgr
 Modes: eager (Adam's foreach form), fused (Adam as one kernel), compiled (torch.compile of the whole step, with fused
 Adam), graphs (CUDA graphs of the fused step; needs CUDA). `best` tries every mode this machine has and prints one line
 for each. A mode that does not run here prints a line with `error` in place of the figures.
+
+    python pytorch.py --device cuda --product 4096   # instead: a plain product of square matrices
 """
 
 import time
@@ -169,6 +171,20 @@ def measure(args, mode, device, began):
     }
 
 
+def product(size, device):
+    """Milliseconds of one product of square fp32 matrices, the median over runs of several."""
+    left, right = torch.randn(size, size, device=device), torch.randn(size, size, device=device)
+    times = []
+    for _ in range(REPEATS + 1):
+        wait(device)
+        start = time.perf_counter()
+        for _ in range(10):
+            left @ right
+        wait(device)
+        times.append((time.perf_counter() - start) * 1e3 / 10)
+    return {"peer": "pytorch", "mode": "product", "device": device, "size": size, "ms": sorted(times[1:])[REPEATS // 2]}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", default="784-128-64-10")
@@ -181,10 +197,14 @@ def main():
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--weights", help="start weights: a model.safetensors of wgrad")
     parser.add_argument("--data", help="rows to train on, in order: x and y of a safetensors file")
+    parser.add_argument("--product", type=int, help="time this product only")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     # FP32 means FP32, as in wgrad.
     torch.backends.cuda.matmul.allow_tf32 = False
+    if args.product:
+        print(json.dumps(product(args.product, args.device)))
+        return
     modes = [args.mode]
     if args.mode == "best":
         modes = ["eager", "fused", "compiled"] + (["graphs"] if args.device == "cuda" else [])

@@ -6,8 +6,10 @@ Needs Rust, and a Python with torch, numpy and safetensors. It builds wgrad and 
 their own), checks the loss after a few steps from the same weights on the same rows, and times each row of the tables.
 One round runs every program once, one after the other, so that what else the machine does falls on all of them; a ratio
 is taken within its round, and the median over the rounds is shown. Peers that compute on processor cores stand beside
-wgrad's CPU path, the others beside wgrad on the best adapter. Last comes the start: from the beginning of the process to
-the first step's loss, with an empty shader cache and with a filled one. `--write` puts all of it into benches/RESULTS.md.
+wgrad's CPU path, the others beside wgrad on the best adapter; a hardware GPU gets more steps and wider rows than a
+software adapter, and beside PyTorch's CUDA a plain product of large matrices. Last comes the start: from the beginning of
+the process to the first step's loss, with an empty shader cache and with a filled one. `--write` puts all of it into
+benches/RESULTS.md.
 
     --peers pytorch,burn-flex    only these; see PEERS below
     --only 784-128-64-10         only rows that begin like this
@@ -36,12 +38,18 @@ ROWS = {
     "cpu": [("784-128-64-10", 64, 200), ("784-128-64-10", 256, 100), ("784-512-512-10", 256, 20),
             ("784-1024-1024-10", 1024, 5)],
     "gpu": [("784-128-64-10", 64, 20), ("784-128-64-10", 256, 10), ("784-512-512-10", 256, 5)],
+    "hardware": [("784-128-64-10", 64, 2000), ("784-128-64-10", 256, 1000), ("784-512-512-10", 256, 500),
+                 ("784-1024-1024-10", 1024, 100), ("784-4096-4096-10", 4096, 5)],
 }
+# Rows, columns and depth of the plain product.
+PRODUCT = 4096
 # Where it computes, what it is called in the tables, its program. Burn's backends are a build each.
 PEERS = {
     "pytorch": ("cpu", "PyTorch", [sys.executable, HERE / "pytorch.py"]),
     "burn-flex": ("cpu", "Burn flex", [HERE / "burn/target/release/burn-peer-flex", "--mode", "flex"]),
-    "pytorch-cuda": ("gpu", "PyTorch CUDA", [sys.executable, HERE / "pytorch.py", "--device", "cuda"]),
+    **{f"pytorch-cuda-{mode}": ("gpu", f"PyTorch CUDA, {mode}",
+                                [sys.executable, HERE / "pytorch.py", "--device", "cuda", "--mode", mode])
+       for mode in ["eager", "compiled", "graphs"]},
     "burn-wgpu": ("gpu", "Burn wgpu", [HERE / "burn/target/release/burn-peer-wgpu", "--mode", "wgpu"]),
     "burn-vulkan": ("gpu", "Burn vulkan", [HERE / "burn/target/release/burn-peer-vulkan", "--mode", "vulkan"]),
     "meganeura": ("gpu", "meganeura", [HERE / "meganeura/target/release/meganeura-peer", "--mode", "default"]),
@@ -78,14 +86,15 @@ def lines(command, environment=None):
 
 
 def peer(name, row, args, *more, environment=None):
-    """A peer's line for a row; PyTorch's is that of its fastest mode."""
+    """A peer's line for a row; PyTorch's on processor cores is that of its fastest mode."""
     layers, batch, steps = row
     command = [*PEERS[name][2], "--layers", layers, "--batch-size", batch, "--steps", steps, *more]
     threads = {"RAYON_NUM_THREADS": str(args.threads)} if PEERS[name][0] == "cpu" else {}
-    if not name.startswith("pytorch"):
-        return lines(command, {**threads, **(environment or {})})[0]
-    found = [line for mode in args.modes.split(",")
-             for line in lines([*command, "--threads", args.threads, "--mode", mode], environment)]
+    if name == "pytorch":
+        found = [line for mode in args.modes.split(",")
+                 for line in lines([*command, "--threads", args.threads, "--mode", mode], environment)]
+    else:
+        found = lines(command, {**threads, **(environment or {})})
     good = [line for line in found if "error" not in line]
     if not good:
         raise Failed(found[0]["error"])
@@ -194,10 +203,27 @@ def measure(place, row, names, failed, args):
             best.append(min(found) / own[-1])
     cells = [f"{row[0]}, {row[1]}", f"{statistics.median(own):.3g}"]
     for name in names:
-        note = f" ({statistics.mode(modes[name])})" if name.startswith("pytorch") and name in modes else ""
+        note = f" ({statistics.mode(modes[name])})" if name == "pytorch" and name in modes else ""
         cells.append(cell(times[name], ratios[name], note) if name in times else failed[name])
     cells.append(f"**{statistics.median(best):.2f}**" if best else "–")
     return "| " + " | ".join(cells) + " |"
+
+
+def product(args):
+    """A dense layer of wgrad on as many rows as it is wide beside the plain product by PyTorch: a table's lines."""
+    size = str(PRODUCT)
+    command = [WGRAD, "bench", "--layers", f"{size}-{size}-{size}-10", "--batch-size", size, "--steps", 1, "--device", "gpu",
+               "--verify", "off", "--profile", "--json"]
+    own, ratios, theirs = [], [], []
+    for _ in range(args.rounds):
+        rows = [line["row"] for line in lines(command) if "row" in line]
+        row = next(row for row in rows if row["step"] == "dense layers.1")
+        own.append(row["device_ms"] or row["wall_ms"])
+        theirs.append(lines([sys.executable, HERE / "pytorch.py", "--device", "cuda", "--product", size])[0]["ms"])
+        ratios.append(theirs[-1] / own[-1])
+    title = f"| product of {size}³, fp32 | wgrad `dense`, ms | PyTorch CUDA, ms, and its ms / wgrad's |"
+    return [title, "| --- | --- | --- |",
+            f"| {2e-9 * PRODUCT**3 / statistics.median(own):.3g} TFLOP/s | {statistics.median(own):.3g} | {cell(theirs, ratios)} |"]
 
 
 def start(names, failed, args):
@@ -258,7 +284,13 @@ def write(text):
 def usual():
     import torch
 
-    return ",".join(name for name in PEERS if name != "pytorch-cuda" or torch.cuda.is_available())
+    return ",".join(name for name in PEERS if "cuda" not in name or torch.cuda.is_available())
+
+
+def has_hardware():
+    """Whether the best adapter is a GPU."""
+    adapters = lines([WGRAD, "devices", "--json"])
+    return any(adapter.get("software") is False for adapter in adapters[:1])
 
 
 def main():
@@ -289,7 +321,8 @@ def main():
         "cell: median ms a step; **peer's ms / wgrad's ms within a round, median** (least to most).")
     for place in ["cpu", "gpu"]:
         here = [name for name in names if PEERS[name][0] == place]
-        rows = [row for row in ROWS[place] if row[0].startswith(args.only)]
+        hardware = place == "gpu" and has_hardware()
+        rows = [row for row in ROWS["hardware" if hardware else place] if row[0].startswith(args.only)]
         if not here or not rows:
             continue
         titles = [PEERS[name][1] for name in here]
@@ -299,6 +332,10 @@ def main():
         say("| --- |" + " --- |" * (len(here) + 2))
         for row in rows:
             say(measure(place, row, here, failed, args))
+        if hardware and any("cuda" in name and name not in failed for name in here):
+            say("")
+            for line in product(args):
+                say(line)
     if any(PEERS[name][0] == "gpu" for name in names):
         say("")
         for line in start(names, failed, args):
