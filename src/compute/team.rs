@@ -7,11 +7,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use ndarray::{ArrayViewMut2, ShapeBuilder};
 
-/// How often a thread looks for work before it sleeps: some 50 µs, longer than the serial parts of a small step.
+/// How often a thread looks for work before it gives way to others between two looks: some 50 µs, longer than the serial
+/// parts of a small step.
 const SPINS: usize = 1000;
+
+/// How long it looks then before it sleeps. A core with nothing to run is given away by the host of a virtual machine,
+/// and it takes milliseconds to have it back while others compute there.
+const AWAKE: Duration = Duration::from_millis(10);
 
 /// What all tasks of a job call, with the task's number.
 type Call<'a> = &'a (dyn Fn(usize) + Sync);
@@ -69,11 +75,7 @@ impl Shared {
     /// What each thread of the team does all its life.
     fn serve(&self) {
         while !self.ends.load(Ordering::SeqCst) {
-            let worked = (0..SPINS).any(|_| {
-                std::hint::spin_loop();
-                self.work()
-            });
-            if worked {
+            if self.looks_out() {
                 continue;
             }
             let mut guard = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,6 +86,21 @@ impl Shared {
             }
             self.sleeping.fetch_sub(1, Ordering::SeqCst);
         }
+    }
+
+    /// Works if there is something to do soon, and tells whether there was.
+    fn looks_out(&self) -> bool {
+        let spun = (0..SPINS).any(|_| {
+            std::hint::spin_loop();
+            self.work()
+        });
+        let began = Instant::now();
+        spun || std::iter::repeat_with(|| {
+            std::thread::yield_now();
+            self.work()
+        })
+        .take_while(|worked| *worked || began.elapsed() < AWAKE)
+        .any(|worked| worked)
     }
 
     fn wake_sleepers(&self) {
@@ -261,14 +278,20 @@ mod tests {
     fn sleeping_threads_wake_for_the_next_job_and_share_it() {
         let team = Team::new(4).unwrap();
         let mut names = std::collections::BTreeSet::new();
-        for _ in 0..50 {
-            std::thread::sleep(std::time::Duration::from_millis(2));
+        // A busy machine may leave a thread out of several jobs.
+        for _ in 0..200 {
+            while team.shared.sleeping.load(Ordering::SeqCst) < 3 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             let seen = Mutex::new(Vec::new());
             team.run(16, |_| {
-                std::thread::sleep(std::time::Duration::from_micros(200));
+                std::thread::sleep(Duration::from_millis(1));
                 seen.lock().unwrap().push(std::thread::current().id());
             });
             names.extend(seen.into_inner().unwrap().iter().map(|id| format!("{id:?}")));
+            if names.len() == 4 {
+                break;
+            }
         }
         assert_eq!(names.len(), 4);
     }
