@@ -186,11 +186,13 @@ fn whole<S: serde::Serializer>(number: &f64, serializer: S) -> std::result::Resu
 pub struct ProfileRow {
     /// Its label in the plan.
     pub step: String,
+    /// By the device's clock, or else by the wall's; all rows of a profile by the same.
+    pub ms: f64,
     /// Wall clock of one dispatch with nothing else on the device, launch included.
     pub wall_ms: f64,
     /// The same by the device's own clock, without the launch, where it has one that runs.
     pub device_ms: Option<f64>,
-    /// That it reads and writes at least.
+    /// Bytes that it reads and writes at least.
     pub bytes: u64,
     /// 10⁹ multiplications and additions a second of [`ProfileRow::ms`].
     pub gflops: f64,
@@ -198,18 +200,20 @@ pub struct ProfileRow {
     pub share: f64,
 }
 
-impl ProfileRow {
-    /// By the device's clock, or else by the wall's.
-    pub fn ms(&self) -> f64 {
-        self.device_ms.unwrap_or(self.wall_ms)
-    }
-
-    fn new(plan: &Plan, step: &Step, batch: &Batch, wall_ms: f64, device_ms: Option<f64>) -> Self {
-        let (step, bytes, flops) = (step.label.clone(), plan.step_bytes(step, batch), step.op.flops(batch));
-        let mut row = ProfileRow { step, wall_ms, device_ms, bytes, gflops: 0.0, share: 0.0 };
-        row.gflops = flops as f64 / row.ms() / 1e6;
-        row
-    }
+/// From the wall's and the device's milliseconds for each training step.
+fn profile_rows(plan: &Plan, batch: &Batch, times: &[(f64, Option<f64>)]) -> Vec<ProfileRow> {
+    // One clock for all: shares of two would compare what cannot be compared.
+    let has_clock = times.iter().all(|(_, device_ms)| device_ms.is_some());
+    let row = |(step, &(wall_ms, device_ms)): (&Step, &(f64, Option<f64>))| {
+        let device_ms = device_ms.filter(|_| has_clock);
+        let ms = device_ms.unwrap_or(wall_ms);
+        let (bytes, gflops) = (plan.step_bytes(step, batch), step.op.flops(batch) as f64 / ms / 1e6);
+        ProfileRow { step: step.label.clone(), ms, wall_ms, device_ms, bytes, gflops, share: 0.0 }
+    };
+    let mut rows: Vec<ProfileRow> = plan.train.iter().zip(times).map(row).collect();
+    let total: f64 = rows.iter().map(|row| row.ms).sum();
+    rows.iter_mut().for_each(|row| row.share = row.ms / total);
+    rows
 }
 
 /// Times each training step by itself: the median over repeats of several dispatches, and the median of the times that the
@@ -224,7 +228,9 @@ pub fn profile_within(executor: &mut dyn Executor, batch: &Batch, budget: Durati
     const DISPATCHES: usize = 8;
     let steps = executor.plan().train.len();
     let share = budget / steps.max(1) as u32;
-    let mut rows = Vec::new();
+    // The other half is for the device's clock.
+    let half = share / 2;
+    let mut all = Vec::new();
     for step in 0..steps {
         let began = Instant::now();
         let mut time = |dispatches: usize| -> Result<f64> {
@@ -237,35 +243,22 @@ pub fn profile_within(executor: &mut dyn Executor, batch: &Batch, budget: Durati
         };
         // The first dispatch warms caches up, and counts only where there is no time for more.
         let mut times = vec![time(1)?];
-        let quick = began.elapsed() * DISPATCHES as u32 <= share / REPEATS as u32;
+        let quick = began.elapsed() * DISPATCHES as u32 <= half / REPEATS as u32;
         let dispatches = if quick { DISPATCHES } else { 1 };
-        while times.len() <= REPEATS && began.elapsed() < share {
+        while times.len() <= REPEATS && began.elapsed() < half {
             times.push(time(dispatches)?);
         }
         let times = if times.len() > 1 { times.split_off(1) } else { times };
         let mut on_device = Vec::new();
-        while on_device.len() <= REPEATS && began.elapsed() < share {
-            let Some(time) = executor.time_step(Phase::Train, step, batch)? else { break };
-            on_device.push(time.as_secs_f64() * 1e3);
+        for _ in 0..=REPEATS {
+            on_device.extend(executor.time_step(Phase::Train, step, batch)?.map(|time| time.as_secs_f64() * 1e3));
+            if began.elapsed() >= share {
+                break;
+            }
         }
-        let plan = executor.plan();
-        rows.push(ProfileRow::new(
-            plan,
-            &plan.train[step],
-            batch,
-            median(times).unwrap_or_default(),
-            median(on_device),
-        ));
+        all.push((median(times).unwrap_or_default(), median(on_device)));
     }
-    // One clock for all, or shares would compare what cannot be compared.
-    if rows.iter().any(|row| row.device_ms.is_none()) {
-        for (row, step) in rows.iter_mut().zip(&executor.plan().train) {
-            *row = ProfileRow::new(executor.plan(), step, batch, row.wall_ms, None);
-        }
-    }
-    let total: f64 = rows.iter().map(ProfileRow::ms).sum();
-    rows.iter_mut().for_each(|row| row.share = row.ms() / total);
-    Ok(rows)
+    Ok(profile_rows(executor.plan(), batch, &all))
 }
 
 /// The one in the middle.
@@ -290,7 +283,7 @@ pub fn profile_joined(executor: &mut dyn Executor, batch: &Batch) -> Result<Vec<
     let bytes = plan.train.iter().map(|step| plan.step_bytes(step, batch)).sum();
     let flops: u64 = plan.train.iter().map(|step| step.op.flops(batch)).sum();
     let gflops = flops as f64 / wall_ms / 1e6;
-    Ok(vec![ProfileRow { step, wall_ms, device_ms: None, bytes, gflops, share: 1.0 }])
+    Ok(vec![ProfileRow { step, ms: wall_ms, wall_ms, device_ms: None, bytes, gflops, share: 1.0 }])
 }
 
 /// Full batches that walk through the data again and again, with Adam's corrections of a later step.
@@ -367,6 +360,22 @@ impl Crossover {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_profile_keeps_to_one_clock_and_its_shares_are_of_that() {
+        let plan = crate::layers::tests::plan(&[8], crate::layers::tests::shape(64, 5, 3));
+        let batch = Batch { count: 64, ..Batch::default() };
+        let times: Vec<(f64, Option<f64>)> = (0..plan.train.len()).map(|i| (4.0, Some(1.0 + i as f64))).collect();
+        let rows = profile_rows(&plan, &batch, &times);
+        let total: f64 = times.iter().map(|(_, device_ms)| device_ms.unwrap_or_default()).sum();
+        assert_eq!((rows[1].ms, rows[1].wall_ms, rows[1].device_ms), (2.0, 4.0, Some(2.0)));
+        assert!((rows[1].share - 2.0 / total).abs() < 1e-12 && rows[0].gflops == (2 * 64 * 5 * 8) as f64 / 1e6);
+        let mut times = times;
+        times[3].1 = None;
+        let rows = profile_rows(&plan, &batch, &times);
+        assert!(rows.iter().all(|row| row.ms == 4.0 && row.device_ms.is_none()), "{rows:?}");
+        assert!((rows[1].share - 1.0 / rows.len() as f64).abs() < 1e-12, "{rows:?}");
+    }
 
     #[test]
     fn sizes_that_no_device_holds_are_refused_before_any_memory_is_asked_for() {

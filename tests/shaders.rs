@@ -172,7 +172,7 @@ fn fits_its_op(shader: &Shader, op: &dyn Op) -> Result<(), Failed> {
             format!("{name}: binding {binding} is {access:?}, its argument {argument:?}")
         })?;
     }
-    // Likewise.
+    // WebGPU's default, too.
     ensure(layout.tile.threads <= 256, || format!("{name}: {} invocations", layout.tile.threads))?;
     let bytes = op.immediates(&BATCH).bytes().len();
     ensure(layout.immediates as usize == bytes && bytes <= MAX_IMMEDIATES, || {

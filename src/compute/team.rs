@@ -99,7 +99,7 @@ impl Shared {
             std::thread::yield_now();
             self.work()
         })
-        .take_while(|worked| *worked || began.elapsed() < AWAKE)
+        .take_while(|worked| *worked || (!self.ends.load(Ordering::SeqCst) && began.elapsed() < AWAKE))
         .any(|worked| worked)
     }
 
@@ -280,7 +280,9 @@ mod tests {
         let mut names = std::collections::BTreeSet::new();
         // A busy machine may leave a thread out of several jobs.
         for _ in 0..200 {
+            let waiting = Instant::now();
             while team.shared.sleeping.load(Ordering::SeqCst) < 3 {
+                assert!(waiting.elapsed() < Duration::from_secs(30), "three threads do not fall asleep");
                 std::thread::sleep(Duration::from_millis(1));
             }
             let seen = Mutex::new(Vec::new());

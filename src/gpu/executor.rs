@@ -275,18 +275,18 @@ impl GpuExecutor {
         pieces: usize,
     ) -> Result<()> {
         let flops = self.plan.steps(phase)[step].op.flops(batch) / pieces as u64;
-        let batch = Batch { group: piece.start as u32, ..*batch };
+        let batch = Batch { group: batch.group + piece.start as u32, ..*batch };
         self.counts.dispatches += 1;
         self.submit(flops, |executor, pass| executor.dispatch(pass, phase, step, &batch, piece.end - piece.start))
     }
 
     /// One step by the device's clock.
     fn timed(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<Option<Duration>> {
+        let Some(ticks) = self.clock.as_ref().map(|clock| clock.ticks.clone()) else { return Ok(None) };
         let pieces = self.pieces(phase, step, batch);
         let mut sum = Some(Duration::ZERO);
         for piece in &pieces {
             self.submit_piece(phase, step, batch, piece, pieces.len())?;
-            let Some(ticks) = self.clock.as_ref().map(|clock| clock.ticks.clone()) else { return Ok(None) };
             let raw = self.download(&ticks, 0..TICKS_BYTES)?;
             let time = self.clock.as_ref().and_then(|clock| clock.time(&raw));
             sum = sum.zip(time).map(|(sum, time)| sum + time);
@@ -340,7 +340,9 @@ impl GpuExecutor {
         self.in_flight.clear();
         self.device.wait(None, PATIENCE)?;
         if let Some(last) = last {
-            self.pace.note(last.flops, last.at.elapsed(), began.elapsed() / count);
+            // As if it had waited for as many as there may be.
+            let time = last.at.elapsed() * (MAX_IN_FLIGHT as u32 + 1) / count;
+            self.pace.note(last.flops, time, began.elapsed() / count);
         }
         Ok(())
     }
@@ -447,7 +449,7 @@ impl Executor for GpuExecutor {
     fn time_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> Result<Option<Duration>> {
         self.make_ready(phase)?;
         self.clock = Clock::new(&self.device);
-        let time = if self.clock.is_some() { self.timed(phase, step, batch) } else { Ok(None) };
+        let time = self.timed(phase, step, batch);
         self.clock = None;
         time
     }

@@ -197,7 +197,8 @@ impl Plan {
     }
 
     /// Bytes that a step reads and writes on a device at least: once what it is shown, of what has a row for each row of
-    /// the batch or the data only that of the batch, and twice what it updates.
+    /// the batch or the data only that of the batch (of each block of the data, as if it held them all), and twice what it
+    /// updates.
     pub fn step_bytes(&self, step: &Step, batch: &Batch) -> u64 {
         let bytes = |id: TensorId| {
             let tensor = self.tensor(id);

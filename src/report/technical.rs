@@ -15,13 +15,13 @@ pub(super) fn steps(report: &Report<'_>) -> String {
             "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td class=\"meter\"><i style=\"width:{:.1}%\"></i></td></tr>",
             escape(&row.step),
-            number(row.ms()),
+            number(row.ms),
             number(row.gflops),
             percent(row.share),
             100.0 * row.share
         )
     };
-    let total: f64 = rows.iter().map(|row| row.ms()).sum();
+    let total: f64 = rows.iter().map(|row| row.ms).sum();
     let table = format!(
         "<table id=\"chart-steps\" class=\"full\"><thead><tr><th scope=\"col\">op</th><th scope=\"col\" class=\"n\">ms</th>\
          <th scope=\"col\" class=\"n\">GFLOP/s</th><th scope=\"col\" class=\"n\">share</th><th class=\"meter\" aria-hidden=\"true\">\

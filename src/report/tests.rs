@@ -50,6 +50,7 @@ fn evidence(answers: Answers) -> Evidence {
         })),
         profile: Ok(vec![ProfileRow {
             step: HOSTILE.into(),
+            ms: 0.1,
             wall_ms: 0.1,
             device_ms: None,
             bytes: 9,

@@ -36,7 +36,7 @@ fn subject(batch_size: usize, shuffle: bool) -> Subject {
     Subject::new(&run, split(classes(ROWS, 6, CLASSES), 7, 2, 1))
 }
 
-/// Within what the host waits for it; lavapipe, which stands in for all others here, has such a clock.
+/// Within what the host waits for it. A GPU may have no such clock; lavapipe has.
 fn clock(device: &Device) -> Result<(), Failed> {
     let subject = subject(200, true);
     let mut executor = subject.executor(On::Gpu(device))?;
@@ -46,7 +46,9 @@ fn clock(device: &Device) -> Result<(), Failed> {
     executor.wait()?;
     for step in 0..executor.plan().train.len() {
         let (before, began) = (executor.counts(), Instant::now());
-        let time = executor.time_step(Phase::Train, step, &batch)?.ok_or("the adapter has no clock")?;
+        let time = executor.time_step(Phase::Train, step, &batch)?;
+        ensure(time.is_some() || !executor.info().software, || "the software adapter has no clock".into())?;
+        let Some(time) = time else { continue };
         let (after, waited) = (executor.counts(), began.elapsed());
         let launched = (after.dispatches - before.dispatches, after.submits - before.submits);
         ensure(launched == (1, 1), || format!("step {step}: {launched:?} dispatches and submits"))?;

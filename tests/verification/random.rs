@@ -173,7 +173,8 @@ fn on_threads() -> Result<(), Failed> {
 
 fn on_adapter(device: &Device) -> Result<(), Failed> {
     each(10, |subject, _| {
-        let hardware = Options { class: Some(Class::Hardware), ..Options::default() };
+        // By itself each: tiny networks would be joined, whatever the class.
+        let hardware = Options { class: Some(Class::Hardware), single: true, ..Options::default() };
         for options in [Options::default(), hardware] {
             let mut executor = GpuExecutor::new(device, subject.plan()?, options)?;
             let verdict = verified(&mut executor, subject);
