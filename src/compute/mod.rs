@@ -1,9 +1,12 @@
 //! Products of f32 matrices on a processor: instruction sets, threads, blocks. Knows nothing of the rest.
 
+mod listed;
+mod operand;
 pub mod product;
 pub mod simd;
 pub mod team;
 
-pub use product::{Operand, Packed, Strides};
+pub use operand::{Operand, Strides};
+pub use product::Packed;
 pub use simd::{Simd, wide};
 pub use team::Team;

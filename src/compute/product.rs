@@ -2,62 +2,17 @@
 //! that pays, and what follows a product (a bias, an activation) is done while its block is in the cache. Knows no layer.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{ArrayViewMut2, Axis, s};
 
+use super::listed::{self, DEPTH, Listed, MOST_ROWS};
+use super::operand::Operand;
 use super::simd::{COLUMNS, LANES, ROWS, Simd, wide};
 use super::team::Team;
 
-/// Strides of a matrix operand, in elements.
-#[derive(Debug, Clone, Copy)]
-pub struct Strides {
-    /// From a row to the next.
-    pub row: usize,
-    /// From a column to the next.
-    pub column: usize,
-}
-
-/// A matrix operand: its elements and how to walk them.
-#[derive(Clone, Copy)]
-pub struct Operand<'a, T> {
-    /// All of them.
-    pub values: &'a [T],
-    /// How to walk them.
-    pub strides: Strides,
-    /// Which row of `values` each row is; without it each is its own.
-    pub order: Option<&'a [u32]>,
-}
-
-impl<'a, T> Operand<'a, T> {
-    /// Row-major with `columns` elements a row.
-    pub fn rows(values: &'a [T], columns: usize) -> Self {
-        Operand { values, strides: Strides { row: columns, column: 1 }, order: None }
-    }
-
-    /// Some rows of a row-major matrix, in this order.
-    pub fn listed(values: &'a [T], columns: usize, order: &'a [u32]) -> Self {
-        Operand { order: Some(order), ..Operand::rows(values, columns) }
-    }
-
-    /// The transpose of a row-major matrix with `columns` elements a row.
-    pub fn transposed(values: &'a [T], columns: usize) -> Self {
-        Operand { values, strides: Strides { row: 1, column: columns }, order: None }
-    }
-
-    /// Where row `row` starts.
-    fn start(&self, row: usize) -> usize {
-        self.order.map_or(row, |order| order[row] as usize) * self.strides.row
-    }
-}
-
 /// Multiplications from which on a product is worth more than one thread: about 10 µs of work.
 const PARALLEL: usize = 1 << 19;
-
-/// Most rows of the right operand in one pass: a panel of so many stays in the first-level cache.
-const DEPTH: usize = 176;
-
-/// Most rows of one block, which read the panels together from an outer cache.
-const MOST_ROWS: usize = 128;
 
 /// Most panels that are packed together, row by row of all of them.
 const MOST_PANELS: usize = 4;
@@ -112,8 +67,8 @@ pub fn product(
     let panels = n.div_ceil(COLUMNS);
     let packed = packed.room(panels * k * COLUMNS);
     // Of columns `first_column ..` and rows `first ..`, as many as `c` has.
-    let multiply = |packed: &[f32], first: usize, first_column: usize, mut c: ArrayViewMut2<f32>| {
-        block(simd, k, a, packed, first, &mut c);
+    let multiply = |packed: &[f32], skips: bool, first: usize, first_column: usize, mut c: ArrayViewMut2<f32>| {
+        block(simd, k, a, packed, skips, first, &mut c);
         match c.as_slice_mut() {
             Some(run) => finish(first * n + first_column, run),
             None => c.rows_mut().into_iter().enumerate().for_each(|(i, row)| {
@@ -124,17 +79,24 @@ pub fn product(
     match Share::of([m, k, n], team.threads()) {
         Share::Columns(width) => team.columns(c, width, packed, width * k, |part, mut c, packed| {
             pack(simd, k, n, part * width, b, packed);
+            let skips = is_finite(packed);
             for (i, c) in c.axis_chunks_iter_mut(Axis(0), MOST_ROWS).enumerate() {
-                multiply(packed, i * MOST_ROWS, part * width, c);
+                multiply(packed, skips, i * MOST_ROWS, part * width, c);
             }
         }),
         Share::Rows(rows) => {
             let together = panels.div_ceil(2 * team.threads()).min(MOST_PANELS) * COLUMNS;
-            team.chunks([&mut *packed], (together * k).max(1), |i, [panels]| pack(simd, k, n, i * together, b, panels));
-            let packed = &*packed;
+            let skips = AtomicBool::new(true);
+            team.chunks([&mut *packed], (together * k).max(1), |i, [panels]| {
+                pack(simd, k, n, i * together, b, panels);
+                if !is_finite(panels) {
+                    skips.store(false, Ordering::Relaxed);
+                }
+            });
+            let (packed, skips) = (&*packed, skips.into_inner());
             team.chunks([c.as_slice_mut().expect("the product has no gaps")], rows * n, |i, [c]| {
                 let c = ArrayViewMut2::from_shape((c.len() / n, n), c).expect("chunks are whole rows");
-                multiply(packed, i * rows, 0, c);
+                multiply(packed, skips, i * rows, 0, c);
             });
         }
     }
@@ -225,8 +187,16 @@ fn pack_together(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, 
     }
 }
 
-/// Rows `first ..` of the product, as many as `c` has, and as many columns of the packed ones.
-fn block(simd: Simd, k: usize, a: Operand<f32>, packed: &[f32], first: usize, c: &mut ArrayViewMut2<f32>) {
+/// Tells whether there is neither NaN nor infinity, whose products with zero are not zero.
+fn is_finite(panels: &[f32]) -> bool {
+    let magnitude = |element: &f32| element.to_bits() & !(1 << 31);
+    let largest = |run: &[f32]| wide(|| run.iter().map(magnitude).max());
+    panels.chunks(1024).all(|run| largest(run) < Some(f32::INFINITY.to_bits()))
+}
+
+/// Rows `first ..` of the product, as many as `c` has, and as many columns of the packed ones. It `skips` zeros where that
+/// pays.
+fn block(simd: Simd, k: usize, a: Operand<f32>, packed: &[f32], skips: bool, first: usize, c: &mut ArrayViewMut2<f32>) {
     let passes = k.div_ceil(DEPTH);
     if passes == 0 {
         c.fill(0.0);
@@ -239,6 +209,13 @@ fn block(simd: Simd, k: usize, a: Operand<f32>, packed: &[f32], first: usize, c:
         for right in passes {
             let start = right.depth.start * a.strides.column;
             right.multiply(a.values, |row| a.start(first + row) + start, a.strides.column, c);
+        }
+        return;
+    }
+    if skips && listed::pays(a, first, c.nrows(), k) {
+        let (mut listed, mut sums) = (Listed::new(), [Line::default(); MOST_ROWS * 3 * COLUMNS / LANES]);
+        for right in passes {
+            right.multiply_listed(a, first, &mut listed, bytemuck::cast_slice_mut(&mut sums), c);
         }
         return;
     }
@@ -277,6 +254,39 @@ impl Right<'_> {
         }
     }
 
+    /// As [`Right::multiply`], without what is zero in the left operand.
+    fn multiply_listed(
+        &self,
+        a: Operand<f32>,
+        first: usize,
+        listed: &mut Listed,
+        sums: &mut [f32],
+        c: &mut ArrayViewMut2<f32>,
+    ) {
+        let (rows, n) = c.dim();
+        listed.fill(self.simd, a, first, rows, self.depth.clone());
+        // As many panels at a time as there are registers for, or one fewer, so that none is left over at the end.
+        let panels = n.div_ceil(COLUMNS);
+        let groups = panels.div_ceil(self.simd.listed_panels());
+        for group in 0..groups {
+            let j = group * panels / groups * COLUMNS;
+            let columns = ((group + 1) * panels / groups * COLUMNS).min(n) - j;
+            let width = columns.next_multiple_of(LANES);
+            let sums = &mut sums[..rows * width];
+            listed.multiply(self.simd, &self.packed[j * self.k + self.depth.start * COLUMNS..], self.k * COLUMNS, sums);
+            wide(|| {
+                for (mut c, sums) in c.rows_mut().into_iter().zip(sums.chunks_exact(width)) {
+                    let c = &mut c.as_slice_mut().expect("rows have no gaps")[j..j + columns];
+                    if self.depth.start > 0 {
+                        c.iter_mut().zip(sums).for_each(|(c, sum)| *c += sum);
+                    } else {
+                        c.iter_mut().zip(sums).for_each(|(c, sum)| *c = 0.0 + sum);
+                    }
+                }
+            });
+        }
+    }
+
     /// This pass's part of the panel that starts with column `j`.
     fn panel(&self, j: usize) -> &[f32] {
         &self.packed[j * self.k..][self.depth.start * COLUMNS..self.depth.end * COLUMNS]
@@ -291,6 +301,7 @@ impl Right<'_> {
         let mut c = c.slice_mut(s![i..i + rows, j..j + columns]);
         for (c, tile) in c.rows_mut().into_iter().zip(&tile) {
             let c = c.into_slice().expect("rows have no gaps");
+            // The tile has no negative zeros any more, and nothing here makes one.
             if self.depth.start > 0 {
                 c.iter_mut().zip(tile).for_each(|(c, t)| *c += t);
             } else {
