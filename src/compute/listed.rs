@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use ndarray::ArrayViewMut2;
+
 use super::operand::Operand;
 use super::simd::{COLUMNS, LANES, Simd, wide};
 
@@ -96,19 +98,39 @@ impl Listed {
         }
     }
 
-    /// The sums of all rows over the panels at `panels`, from one to the next `pitch` elements: as many columns as `sums`
-    /// has for each row, in whole vectors. Each element is a chain of fused multiply-adds in the order of k.
+    /// `c = rows·panels`, or `c += ` if it `adds`. From a panel to the next it is `pitch` elements; `sums` is room for all
+    /// sums, in whole vectors. Each is a chain of fused multiply-adds in the order of k.
     ///
     /// # Panics
-    /// If the panels are not that many or not that deep, or a row of `sums` is not in whole vectors.
-    pub fn multiply(&self, simd: Simd, panels: &[f32], pitch: usize, sums: &mut [f32]) {
+    /// If the panels are fewer than `c` needs or not that deep, or there is too little room.
+    pub fn multiply(
+        &self,
+        simd: Simd,
+        panels: &[f32],
+        pitch: usize,
+        sums: &mut [f32],
+        c: &mut ArrayViewMut2<f32>,
+        adds: bool,
+    ) {
+        let columns = c.ncols();
+        let width = columns.next_multiple_of(LANES);
+        let sums = &mut sums[..self.rows * width];
+        let chunks = self.depth.div_ceil(CHUNK);
         let mut listed = 0;
-        for (chunk, counts) in self.counts[..self.depth.div_ceil(CHUNK)].iter().enumerate() {
+        for (chunk, counts) in self.counts[..chunks].iter().enumerate() {
             let counts = &counts[..self.rows];
             let (values, offsets) = (&self.values[listed..], &self.offsets[listed..]);
+            let whole = (chunk + 1 == chunks && width == columns).then(|| (c.view_mut(), adds));
             // SAFETY: offsets are those of rows below `depth`.
-            unsafe { simd.add_listed(counts, values, offsets, self.depth, panels, pitch, sums, chunk > 0) };
+            unsafe { simd.add_listed(counts, values, offsets, self.depth, panels, pitch, sums, chunk > 0, whole) };
             listed += counts.iter().map(|&count| usize::from(count)).sum::<usize>();
+        }
+        if width == columns {
+            return;
+        }
+        for (c, sums) in c.rows_mut().into_iter().zip(sums.chunks_exact(width)) {
+            let c = c.into_slice().expect("rows have no gaps");
+            c.iter_mut().zip(sums).for_each(|(c, sum)| *c = if adds { *c } else { 0.0 } + sum);
         }
     }
 }

@@ -271,19 +271,9 @@ impl Right<'_> {
         for group in 0..groups {
             let j = group * panels / groups * COLUMNS;
             let columns = ((group + 1) * panels / groups * COLUMNS).min(n) - j;
-            let width = columns.next_multiple_of(LANES);
-            let sums = &mut sums[..rows * width];
-            listed.multiply(self.simd, &self.packed[j * self.k + self.depth.start * COLUMNS..], self.k * COLUMNS, sums);
-            wide(|| {
-                for (mut c, sums) in c.rows_mut().into_iter().zip(sums.chunks_exact(width)) {
-                    let c = &mut c.as_slice_mut().expect("rows have no gaps")[j..j + columns];
-                    if self.depth.start > 0 {
-                        c.iter_mut().zip(sums).for_each(|(c, sum)| *c += sum);
-                    } else {
-                        c.iter_mut().zip(sums).for_each(|(c, sum)| *c = 0.0 + sum);
-                    }
-                }
-            });
+            let panels = &self.packed[j * self.k + self.depth.start * COLUMNS..];
+            let mut c = c.slice_mut(s![.., j..j + columns]);
+            listed.multiply(self.simd, panels, self.k * COLUMNS, sums, &mut c, self.depth.start > 0);
         }
     }
 

@@ -203,6 +203,7 @@ impl Simd {
         pitch: usize,
         sums: &mut [f32],
         adds: bool,
+        whole: Option<(ArrayViewMut2<f32>, bool)>,
     ) {
         let listed = counts.iter().map(|&count| usize::from(count)).sum::<usize>();
         assert!(listed <= values.len().min(offsets.len()), "as many values as are counted");
@@ -214,11 +215,15 @@ impl Simd {
         let last = (vectors * LANES - 1) / COLUMNS;
         assert!(last < self.listed_panels() && last * pitch + depth * COLUMNS <= panels.len(), "panels cover the sums");
         #[cfg(target_arch = "x86_64")]
+        let whole = whole.map(|(mut c, adds)| {
+            x86::Whole { pitch: self::pitch(&c, [0, 0], [counts.len(), vectors * LANES]), to: c.as_mut_ptr(), adds }
+        });
+        #[cfg(target_arch = "x86_64")]
         macro_rules! rows {
             ($function:ident: $($vectors:literal)*) => {
                 match vectors {
                     $($vectors => x86::$function::<$vectors>(
-                        counts, values.as_ptr(), offsets.as_ptr(), panels.as_ptr(), pitch, sums.as_mut_ptr(), adds,
+                        counts, values.as_ptr(), offsets.as_ptr(), panels.as_ptr(), pitch, sums.as_mut_ptr(), adds, whole,
                     ),)*
                     _ => unreachable!("no more vectors than panels have"),
                 }

@@ -261,12 +261,24 @@ fn listed_place(row: *const f32, pitch: usize, vector: usize) -> *const f32 {
     row.wrapping_add(vector / in_panel * pitch + vector % in_panel * LANES)
 }
 
-/// Sums of listed rows, `16·VECTORS` columns of each in registers: `sums[i] = Σ values·right`, or `+=` if it `adds`.
+/// Where sums go when they are whole.
+#[derive(Clone, Copy)]
+pub struct Whole {
+    /// Those of the first row.
+    pub to: *mut f32,
+    /// From a row to the next.
+    pub pitch: usize,
+    /// Adds them to what is there.
+    pub adds: bool,
+}
+
+/// Sums of listed rows, `16·VECTORS` columns of each in registers: `sums[i] = Σ values·right`, or `+=` if it `adds`; into
+/// `whole` where there is one.
 ///
 /// # Safety
 /// `values` and `offsets` must be valid for as many reads as all `counts` together, `right` for reads of 16 elements at each
-/// place that `VECTORS` and `pitch` give from each offset, in bytes, on, and `sums` for reads and writes of `16·VECTORS`
-/// elements for each of `counts`.
+/// place that `VECTORS` and `pitch` give from each offset, in bytes, on, and `sums` and each row of `whole` for reads and
+/// writes of `16·VECTORS` elements for each of `counts`.
 #[target_feature(enable = "avx512f")]
 pub unsafe fn listed_avx512<const VECTORS: usize>(
     counts: &[u16],
@@ -276,8 +288,15 @@ pub unsafe fn listed_avx512<const VECTORS: usize>(
     pitch: usize,
     mut sums: *mut f32,
     adds: bool,
+    whole: Option<Whole>,
 ) {
-    for &count in counts {
+    for (row, &count) in counts.iter().enumerate() {
+        let whole = whole.map(|whole| Whole { to: whole.to.wrapping_add(row * whole.pitch), ..whole });
+        if let Some(whole) = whole {
+            for v in 0..VECTORS {
+                prefetch::<_MM_HINT_T0>(whole.to.wrapping_add(LANES * v));
+            }
+        }
         let mut own = [_mm512_setzero_ps(); VECTORS];
         if adds {
             for (v, own) in own.iter_mut().enumerate() {
@@ -295,8 +314,17 @@ pub unsafe fn listed_avx512<const VECTORS: usize>(
             }
         }
         for (v, own) in own.into_iter().enumerate() {
-            // SAFETY: as above.
-            unsafe { _mm512_storeu_ps(sums.add(LANES * v), own) };
+            // SAFETY: as above, in either place.
+            unsafe {
+                match whole {
+                    Some(Whole { to, adds, .. }) => {
+                        let to = to.add(LANES * v);
+                        let before = if adds { _mm512_loadu_ps(to) } else { _mm512_setzero_ps() };
+                        _mm512_storeu_ps(to, _mm512_add_ps(before, own));
+                    }
+                    None => _mm512_storeu_ps(sums.add(LANES * v), own),
+                }
+            }
         }
         values = values.wrapping_add(usize::from(count));
         offsets = offsets.wrapping_add(usize::from(count));
@@ -317,8 +345,15 @@ pub unsafe fn listed_avx2<const VECTORS: usize>(
     pitch: usize,
     mut sums: *mut f32,
     adds: bool,
+    whole: Option<Whole>,
 ) {
-    for &count in counts {
+    for (row, &count) in counts.iter().enumerate() {
+        let whole = whole.map(|whole| Whole { to: whole.to.wrapping_add(row * whole.pitch), ..whole });
+        if let Some(whole) = whole {
+            for v in 0..VECTORS {
+                prefetch::<_MM_HINT_T0>(whole.to.wrapping_add(LANES * v));
+            }
+        }
         let mut own = [[_mm256_setzero_ps(); 2]; VECTORS];
         if adds {
             for (v, own) in own.iter_mut().enumerate() {
@@ -338,11 +373,17 @@ pub unsafe fn listed_avx2<const VECTORS: usize>(
                 own[1] = _mm256_fmadd_ps(value, right[1], own[1]);
             }
         }
-        for (v, own) in own.into_iter().enumerate() {
-            // SAFETY: as above.
+        for (v, own) in own.as_flattened().iter().enumerate() {
+            // SAFETY: as above, in either place.
             unsafe {
-                _mm256_storeu_ps(sums.add(LANES * v), own[0]);
-                _mm256_storeu_ps(sums.add(LANES * v + 8), own[1]);
+                match whole {
+                    Some(Whole { to, adds, .. }) => {
+                        let to = to.add(8 * v);
+                        let before = if adds { _mm256_loadu_ps(to) } else { _mm256_setzero_ps() };
+                        _mm256_storeu_ps(to, _mm256_add_ps(before, *own));
+                    }
+                    None => _mm256_storeu_ps(sums.add(8 * v), *own),
+                }
             }
         }
         values = values.wrapping_add(usize::from(count));
