@@ -223,6 +223,81 @@ fn a_product_has_the_same_bits_on_any_number_of_threads_and_finishes_each_elemen
     }
 }
 
+/// A case whose left operand has this share of zeros, here and there.
+fn with_zeros(sizes: [usize; 3], form: Form, share: f32) -> Case {
+    let mut case = Case::new(sizes, form);
+    let keep = numbers(case.a.len(), 9);
+    case.a.iter_mut().zip(keep).for_each(|(a, keep)| *a = if keep + 0.5 < share { 0.0 } else { *a });
+    case
+}
+
+#[test]
+fn zeros_of_the_left_operand_change_no_bit_and_stay_within_the_bounds() {
+    // Products of few columns multiply everything, those of many leave zeros out.
+    const NARROW: usize = 96;
+    let team = Team::new(3).unwrap();
+    let (mut products, mut sets) = (0, 0);
+    for simd in Simd::available() {
+        sets += 1;
+        for sizes in [[64, 256, 256], [129, 200, 257], [300, 1025, 400], [8, 784, 1030], [1, 64, 500], [257, 177, 784]]
+        {
+            for form in FORMS {
+                for share in [0.5, 0.97, 1.0] {
+                    let case = with_zeros(sizes, form, share);
+                    let c = case.run(simd, &team);
+                    assert_eq!(outside(&c, &case.bounded()), 0, "{simd:?} {sizes:?} {form:?} {share}");
+                    let [m, k, n] = sizes;
+                    let (a, b) = case.operands();
+                    for first in (0..n).step_by(NARROW) {
+                        let columns = NARROW.min(n - first);
+                        let part = Operand { values: &b.values[first * b.strides.column..], ..b };
+                        let (mut packed, mut narrow) = (Packed::default(), vec![f32::NAN; m * columns]);
+                        product(simd, &team, &mut packed, [m, k, columns], a, part, &mut narrow, &|_, _| {});
+                        for (row, narrow) in narrow.chunks(columns).enumerate() {
+                            let wide = &c[row * n + first..][..columns];
+                            let equal =
+                                wide.iter().zip(narrow).all(|(wide, narrow)| wide.to_bits() == narrow.to_bits());
+                            assert!(equal, "{simd:?} {sizes:?} {form:?} {share}, row {row}, columns from {first}");
+                        }
+                    }
+                    products += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(products, sets * 6 * FORMS.len() * 3);
+}
+
+#[test]
+fn zero_times_what_is_not_finite_is_not_a_number_in_wide_products_too() {
+    for simd in Simd::available() {
+        for (threads, sizes) in [(1, [64, 300, 300]), (2, [512, 300, 784])] {
+            let team = Team::new(threads).unwrap();
+            for planted in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+                for form in FORMS {
+                    let mut case = with_zeros(sizes, form, 0.6);
+                    let [m, k, n] = sizes;
+                    // Element (201, 123) of b, in whichever row it is read from.
+                    let (p, j) = (201, 123);
+                    let row = if matches!(form, Form::WeightsListed) { case.order[p] as usize } else { p };
+                    let strides = case.operands().1.strides;
+                    case.b[row * strides.row + j * strides.column] = planted;
+                    let c = case.run(simd, &team);
+                    let (a, _) = case.operands();
+                    let start = |i: usize| a.order.map_or(i, |order| order[i] as usize) * a.strides.row;
+                    for i in 0..m {
+                        let zero = a.values[start(i) + p * a.strides.column] == 0.0;
+                        let value = c[i * n + j];
+                        let right = if zero || planted.is_nan() { value.is_nan() } else { value.is_infinite() };
+                        assert!(right, "{simd:?} {sizes:?} {form:?} {planted}: row {i} is {value}");
+                    }
+                    assert_eq!(c.iter().filter(|c| !c.is_finite()).count(), m, "{k}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn large_products_give_every_one_of_sixteen_threads_a_block() {
     for m in [256, 1024, 4096] {

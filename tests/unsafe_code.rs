@@ -11,7 +11,9 @@ const PLACES: &[(&str, usize)] = &[
     // Kernels without the device's own bounds checks.
     ("src/gpu/kernel.rs", 1),
     // Vector instructions, and slices that threads share without overlap.
-    ("src/compute/simd.rs", 26),
+    ("src/compute/simd.rs", 7),
+    ("src/compute/simd/x86.rs", 35),
+    ("src/compute/listed.rs", 1),
     ("src/compute/team.rs", 4),
     // Allocators that count.
     ("tests/allocations.rs", 5),

@@ -150,3 +150,126 @@ fn transpose(simd: Simd, a: Operand<f32>, rows: Range<usize>, depth: Range<usize
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, s};
+
+    use super::*;
+    use crate::compute::Strides;
+
+    /// Rows and columns of what operands are cut from.
+    const SIDE: usize = 300;
+
+    /// Numbers of which two thirds are zero, some of them negative. In every tenth row and column the others are too small
+    /// to be normal.
+    fn numbers() -> Vec<f32> {
+        let number = |i: usize| match i * 7919 % 97 {
+            33 => -0.0,
+            at if at % 3 > 0 => 0.0,
+            _ if i / SIDE % 10 == 0 || i % SIDE % 10 == 0 => 1e-44,
+            at => at as f32 - 45.5,
+        };
+        (0..SIDE * SIDE).map(number).collect()
+    }
+
+    /// An operand of rows, of listed rows and of columns.
+    fn operands<'a>(values: &'a [f32], order: &'a [u32]) -> [Operand<'a, f32>; 3] {
+        [Operand::rows(values, SIDE), Operand::listed(values, SIDE, order), Operand::transposed(values, SIDE)]
+    }
+
+    fn element(a: Operand<f32>, row: usize, p: usize) -> f32 {
+        a.values[a.start(row) + p * a.strides.column]
+    }
+
+    /// Calls `check` with an instruction set, an operand and rows and elements of it that are listed, for as many columns as
+    /// are summed up at a time.
+    fn each(mut check: impl FnMut(Simd, &Listed, Operand<f32>, [Range<usize>; 2], usize)) {
+        let (values, order) = (numbers(), (0..SIDE as u32).map(|i| i * 7 % SIDE as u32).collect::<Vec<_>>());
+        let mut listed = Listed::new();
+        for simd in Simd::available() {
+            for columns in 1..=simd.listed_panels() * COLUMNS {
+                let (first, rows) = (columns % 20, 1 + columns * 37 % MOST_ROWS);
+                let (start, depth) = (columns % 90, 1 + columns * 61 % DEPTH);
+                let a = operands(&values, &order)[columns % 3];
+                listed.fill(simd, a, first, rows, start..start + depth);
+                check(simd, &listed, a, [first..first + rows, start..start + depth], columns);
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_listed_rows_have_the_bits_of_chains_through_all_elements() {
+        const PITCH: usize = 200 * COLUMNS;
+        // In every seventh column products with the smallest numbers are rounded to a zero of either sign.
+        let panel = |i: usize| {
+            let sign = if i % 5 == 0 { -1.0 } else { 1.0 };
+            if i % COLUMNS % 7 == 0 { sign * 1e-10 } else { sign * (i % 89) as f32 }
+        };
+        let panels: Vec<f32> = (0..3 * PITCH).map(panel).collect();
+        let mut room = vec![f32::NAN; MOST_ROWS * 3 * COLUMNS];
+        let mut negative_zeros = 0;
+        each(|simd, listed, a, [rows, depth], columns| {
+            for adds in [false, true] {
+                let mut around = Array2::<f32>::from_elem((rows.len() + 2, columns + 3), 7.0);
+                let mut c = around.slice_mut(s![1..=rows.len(), 1..=columns]);
+                listed.multiply(simd, &panels, PITCH, &mut room, &mut c, adds);
+                for ((row, column), &sum) in c.indexed_iter() {
+                    let panel = &panels[column / COLUMNS * PITCH + column % COLUMNS..];
+                    let terms =
+                        depth.clone().map(|p| (element(a, rows.start + row, p), panel[(p - depth.start) * COLUMNS]));
+                    let (all, listed): (Vec<_>, Vec<_>) =
+                        (terms.clone().collect(), terms.filter(|(a, _)| *a != 0.0).collect());
+                    let chain = |terms: &[(f32, f32)]| terms.iter().fold(0.0, |sum, (a, b)| f32::mul_add(*a, *b, sum));
+                    negative_zeros += usize::from(chain(&all).to_bits() != chain(&listed).to_bits());
+                    let right = if adds { 7.0 } else { 0.0 } + chain(&all);
+                    assert_eq!(sum.to_bits(), right.to_bits(), "{simd:?} {rows:?} {depth:?} {columns}");
+                }
+                c.fill(7.0);
+                assert!(around.iter().all(|&canary| canary == 7.0), "written beyond the product");
+            }
+        });
+        // What differs between the chains is the sign of zero, which sums do not keep.
+        assert!(Simd::detect().is_none() || negative_zeros > 10, "{negative_zeros}");
+    }
+
+    #[test]
+    fn what_is_listed_is_what_is_not_zero() {
+        let mut zeros = 0;
+        each(|_, listed, a, [rows, depth], _| {
+            let chunks = depth.len().div_ceil(CHUNK);
+            let counts = listed.counts[..chunks].iter().flat_map(|counts| &counts[..rows.len()]);
+            let all = rows.clone().flat_map(|row| depth.clone().map(move |p| element(a, row, p)));
+            let kept = all.filter(|&element| element != 0.0).count();
+            assert_eq!(counts.map(|&count| usize::from(count)).sum::<usize>(), kept);
+            zeros += rows.len() * depth.len() - kept;
+        });
+        assert!(Simd::detect().is_none() || zeros > 100_000, "{zeros}");
+    }
+
+    #[test]
+    fn nothing_that_is_not_a_number_is_taken_for_zero() {
+        for simd in Simd::available() {
+            let (mut values, mut offsets) = ([0.0; 40], [0; 40]);
+            let from = [0.0, f32::NAN, -0.0, f32::INFINITY, 1e-45, -f32::NAN, 0.0];
+            assert_eq!(simd.list(&from, 10, 192, &mut values, &mut offsets), 4);
+            assert!(values[0].is_nan() && values[3].is_nan());
+            assert_eq!((values[1], values[2]), (f32::INFINITY, 1e-45));
+            assert_eq!(offsets[..4], [202, 586, 778, 970]);
+        }
+    }
+
+    #[test]
+    fn listing_pays_from_a_third_of_zeros_on_however_the_operand_lies() {
+        let order: Vec<u32> = (0..SIDE as u32).rev().collect();
+        for (every, right) in [(1, true), (2, true), (3, true), (4, false), (100, false)] {
+            let zero = |i: usize| (i / SIDE + i).is_multiple_of(every);
+            let values: Vec<f32> = (0..SIDE * SIDE).map(|i| if zero(i) { 0.0 } else { 1.0 }).collect();
+            for a in operands(&values, &order) {
+                assert_eq!(pays(a, 5, 120, 270), right, "every {every}");
+            }
+        }
+        let neither = Operand { strides: Strides { row: 2, column: 600 }, ..Operand::rows(&[0.0; 90_000], 1) };
+        assert!(!pays(neither, 0, 100, 100));
+    }
+}

@@ -215,8 +215,10 @@ impl Simd {
         let last = (vectors * LANES - 1) / COLUMNS;
         assert!(last < self.listed_panels() && last * pitch + depth * COLUMNS <= panels.len(), "panels cover the sums");
         #[cfg(target_arch = "x86_64")]
-        let whole = whole.map(|(mut c, adds)| {
-            x86::Whole { pitch: self::pitch(&c, [0, 0], [counts.len(), vectors * LANES]), to: c.as_mut_ptr(), adds }
+        let whole = whole.map(|(mut c, adds)| x86::Whole {
+            pitch: self::pitch(&c, [0, 0], [counts.len(), vectors * LANES]),
+            to: c.as_mut_ptr(),
+            adds,
         });
         #[cfg(target_arch = "x86_64")]
         macro_rules! rows {
@@ -249,8 +251,9 @@ fn pitch(c: &ArrayViewMut2<f32>, [i, j]: [usize; 2], [rows, columns]: [usize; 2]
     let (below, beside) = (c.nrows().saturating_sub(i), c.ncols().saturating_sub(j));
     assert!(rows <= below && columns <= beside, "the product covers its tiles");
     let [pitch, step] = *c.strides() else { unreachable!("a matrix has two axes") };
-    assert!(step == 1 && pitch > 0, "rows have no gaps");
-    pitch as usize
+    // A matrix of one row has any distance to the next.
+    assert!(step == 1 && (pitch > 0 || c.nrows() == 1), "rows have no gaps");
+    pitch.unsigned_abs()
 }
 
 impl Set {

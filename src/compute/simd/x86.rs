@@ -141,7 +141,7 @@ pub unsafe fn tiles_avx512<const VECTORS: usize>(
                 unsafe {
                     let to = c.add(i * pitch + 16 * v);
                     let before = if adds { _mm512_loadu_ps(to) } else { _mm512_setzero_ps() };
-                let sum = _mm512_add_ps(before, sum);
+                    let sum = _mm512_add_ps(before, sum);
                     _mm512_storeu_ps(to, sum);
                 }
             }
