@@ -43,7 +43,7 @@ pub struct Measurement {
     pub ms_per_step: f64,
     /// Rows that one second trains.
     pub samples_per_second: f64,
-    /// 10⁹ multiplications and additions a second, of the matrix products.
+    /// 10⁹ multiplications and additions a second, of the matrix products with all their zeros, which the CPU path may skip.
     pub gflops: f64,
     /// Kernels run; below 1 where a dispatch runs many steps.
     #[serde(serialize_with = "whole")]
@@ -194,7 +194,7 @@ pub struct ProfileRow {
     pub device_ms: Option<f64>,
     /// Bytes that it reads and writes at least.
     pub bytes: u64,
-    /// 10⁹ multiplications and additions a second of [`ProfileRow::ms`].
+    /// As [`Measurement::gflops`], of [`ProfileRow::ms`].
     pub gflops: f64,
     /// Of the sum over all steps.
     pub share: f64,

@@ -12,6 +12,7 @@ use crate::device::{self, Chosen};
 use crate::error::Result;
 use crate::gpu;
 use crate::model::tracked::Tracked;
+use crate::plan::Phase;
 use crate::train::setup::{self, RowWeights};
 use crate::verify;
 
@@ -82,7 +83,7 @@ fn one(
         printer.event(&measurement);
         printer.result(line(&measurement));
         if flags.profile {
-            profile(subject, &chosen, measurement.ms_per_step, printer)?;
+            profile(subject, &chosen, flags.steps as usize, measurement.ms_per_step, printer)?;
         }
     }
     Ok(())
@@ -94,14 +95,15 @@ fn is_absent(name: &str, shared: &Shared) -> Result<bool> {
     Ok(shared.device == "auto" && name == "gpu" && gpu::adapters()?.is_empty())
 }
 
-/// A table of the time each op takes by itself.
-fn profile(subject: &Subject, chosen: &Chosen, ms_per_step: f64, printer: &Printer) -> Result<()> {
+/// A table of the time each op takes by itself after some steps, as there are more zeros to skip then.
+fn profile(subject: &Subject, chosen: &Chosen, steps: usize, ms_per_step: f64, printer: &Printer) -> Result<()> {
     let data = subject.data()?;
     let mut executor = chosen.executor(subject.plan(&data, chosen.max_binding())?)?;
     let config = subject.config();
     setup::load_data(executor.as_mut(), &data, &RowWeights::new(&config, &data)?)?;
     let start = setup::start_weights(executor.plan(), &config)?;
     setup::write_weights(executor.as_mut(), &start)?;
+    executor.run(Phase::Train, &bench::batches(subject, &data, steps))?;
     let rows = bench::profile(executor.as_mut(), &bench::first_batch(subject, &data))?;
     let line = |step: &str, device: &str, wall: &str, megabytes: &str, gflops: &str, share: &str| {
         let text = format!("  {step:24} {device:>10} {wall:>10} {megabytes:>9} {gflops:>8} {share:>6}");

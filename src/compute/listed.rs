@@ -157,6 +157,7 @@ mod tests {
 
     use super::*;
     use crate::compute::Strides;
+    use crate::compute::simd::LISTED_PANELS;
 
     /// Rows and columns of what operands are cut from.
     const SIDE: usize = 300;
@@ -167,7 +168,7 @@ mod tests {
         let number = |i: usize| match i * 7919 % 97 {
             33 => -0.0,
             at if at % 3 > 0 => 0.0,
-            _ if i / SIDE % 10 == 0 || i % SIDE % 10 == 0 => 1e-44,
+            _ if (i / SIDE).is_multiple_of(10) || (i % SIDE).is_multiple_of(10) => 1e-44,
             at => at as f32 - 45.5,
         };
         (0..SIDE * SIDE).map(number).collect()
@@ -203,11 +204,11 @@ mod tests {
         const PITCH: usize = 200 * COLUMNS;
         // In every seventh column products with the smallest numbers are rounded to a zero of either sign.
         let panel = |i: usize| {
-            let sign = if i % 5 == 0 { -1.0 } else { 1.0 };
-            if i % COLUMNS % 7 == 0 { sign * 1e-10 } else { sign * (i % 89) as f32 }
+            let sign = if i.is_multiple_of(5) { -1.0 } else { 1.0 };
+            if (i % COLUMNS).is_multiple_of(7) { sign * 1e-10 } else { sign * (i % 89) as f32 }
         };
-        let panels: Vec<f32> = (0..3 * PITCH).map(panel).collect();
-        let mut room = vec![f32::NAN; MOST_ROWS * 3 * COLUMNS];
+        let panels: Vec<f32> = (0..LISTED_PANELS * PITCH).map(panel).collect();
+        let mut room = vec![f32::NAN; MOST_ROWS * LISTED_PANELS * COLUMNS];
         let mut negative_zeros = 0;
         each(|simd, listed, a, [rows, depth], columns| {
             for adds in [false, true] {

@@ -1,5 +1,5 @@
 //! A product of two f32 matrices in tiles: the right operand is packed once into panels, the left one block by block where
-//! that pays, and what follows a product (a bias, an activation) is done while its block is in the cache. Knows no layer.
+//! that pays, or listed without its zeros where it has many, and what follows a product (a bias, an activation) is done while its block is in the cache. Knows no layer.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use ndarray::{ArrayViewMut2, Axis, s};
 
 use super::listed::{self, DEPTH, Listed, MOST_ROWS};
 use super::operand::Operand;
-use super::simd::{COLUMNS, LANES, ROWS, Simd, wide};
+use super::simd::{COLUMNS, LANES, LISTED_PANELS, ROWS, Simd, wide};
 use super::team::Team;
 
 /// Multiplications from which on a product is worth more than one thread: about 10 µs of work.
@@ -46,7 +46,8 @@ impl Packed {
 pub type Finish<'a, T> = &'a (dyn Fn(usize, &mut [T]) + Sync);
 
 /// `c = a·b` with `a` [m, k], `b` [k, n] and `c` [m, n] row-major without gaps, then `finish` once for every element.
-/// The bits of the result do not depend on the team: each element is summed in passes over k that depend on k alone.
+/// The bits of the result do not depend on the team: each element is summed in passes over k that depend on k alone. Where zeros
+/// of `a` are skipped they are the same bits; no element is a negative zero.
 ///
 /// `packed` is room that the caller keeps between products.
 #[allow(clippy::too_many_arguments, reason = "a matrix product has three sizes and three matrices")]
@@ -78,8 +79,7 @@ pub fn product(
     };
     match Share::of([m, k, n], team.threads()) {
         Share::Columns(width) => team.columns(c, width, packed, width * k, |part, mut c, packed| {
-            pack(simd, k, n, part * width, b, packed);
-            let skips = is_finite(packed);
+            let skips = pack(simd, k, n, part * width, b, packed);
             for (i, c) in c.axis_chunks_iter_mut(Axis(0), MOST_ROWS).enumerate() {
                 multiply(packed, skips, i * MOST_ROWS, part * width, c);
             }
@@ -88,10 +88,7 @@ pub fn product(
             let together = panels.div_ceil(2 * team.threads()).min(MOST_PANELS) * COLUMNS;
             let skips = AtomicBool::new(true);
             team.chunks([&mut *packed], (together * k).max(1), |i, [panels]| {
-                pack(simd, k, n, i * together, b, panels);
-                if !is_finite(panels) {
-                    skips.store(false, Ordering::Relaxed);
-                }
+                skips.fetch_and(pack(simd, k, n, i * together, b, panels), Ordering::Relaxed);
             });
             let (packed, skips) = (&*packed, skips.into_inner());
             team.chunks([c.as_slice_mut().expect("the product has no gaps")], rows * n, |i, [c]| {
@@ -132,12 +129,22 @@ pub fn block_rows(m: usize, threads: usize) -> usize {
 }
 
 /// Columns `first ..` of `b`, as many panels of k rows of [`COLUMNS`] as there is room for; the last columns are zero where
-/// `b` has fewer.
-fn pack(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, panels: &mut [f32]) {
+/// `b` has fewer. Tells whether zeros of `a` may be skipped: their products with NaN and infinity are not zero.
+fn pack(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, panels: &mut [f32]) -> bool {
     let together = MOST_PANELS * COLUMNS;
+    let mut skips = true;
     for (i, panels) in panels.chunks_mut((together * k).max(1)).enumerate() {
         pack_together(simd, k, n, first + i * together, b, panels);
+        skips &= is_finite(panels);
     }
+    skips
+}
+
+/// Tells whether there is neither NaN nor infinity.
+fn is_finite(panels: &[f32]) -> bool {
+    let magnitude = |element: &f32| element.to_bits() & !(1 << 31);
+    let largest = |run: &[f32]| wide(|| run.iter().map(magnitude).max());
+    panels.chunks(1024).all(|run| largest(run) < Some(f32::INFINITY.to_bits()))
 }
 
 /// As [`pack`], row by row through all panels.
@@ -187,13 +194,6 @@ fn pack_together(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, 
     }
 }
 
-/// Tells whether there is neither NaN nor infinity, whose products with zero are not zero.
-fn is_finite(panels: &[f32]) -> bool {
-    let magnitude = |element: &f32| element.to_bits() & !(1 << 31);
-    let largest = |run: &[f32]| wide(|| run.iter().map(magnitude).max());
-    panels.chunks(1024).all(|run| largest(run) < Some(f32::INFINITY.to_bits()))
-}
-
 /// Rows `first ..` of the product, as many as `c` has, and as many columns of the packed ones. It `skips` zeros where that
 /// pays.
 fn block(simd: Simd, k: usize, a: Operand<f32>, packed: &[f32], skips: bool, first: usize, c: &mut ArrayViewMut2<f32>) {
@@ -213,7 +213,7 @@ fn block(simd: Simd, k: usize, a: Operand<f32>, packed: &[f32], skips: bool, fir
         return;
     }
     if skips && listed::pays(a, first, c.nrows(), k) {
-        let (mut listed, mut sums) = (Listed::new(), [Line::default(); MOST_ROWS * 3 * COLUMNS / LANES]);
+        let (mut listed, mut sums) = (Listed::new(), [Line::default(); MOST_ROWS * LISTED_PANELS * COLUMNS / LANES]);
         for right in passes {
             right.multiply_listed(a, first, &mut listed, bytemuck::cast_slice_mut(&mut sums), c);
         }

@@ -13,6 +13,8 @@ pub const ROWS: usize = 8;
 pub const COLUMNS: usize = 48;
 /// A tile may be narrower, in steps of this.
 pub const LANES: usize = 16;
+/// Panels of [`COLUMNS`] columns whose sums of a listed row are in registers together, at most.
+pub const LISTED_PANELS: usize = 3;
 
 /// An instruction set that this file knows and this processor has: only [`Simd::available`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,7 @@ impl Simd {
         Simd::available().last()
     }
 
-    /// One tile of `c = a·b`, or of `c += a·b` if it `adds`. Each element is a chain of fused multiply-adds in the
+    /// One tile of `c = 0 + a·b`, or of `c += a·b` if it `adds`. Each element is a chain of fused multiply-adds in the
     /// order of k, whatever the instruction set and wherever in a tile the element lies.
     ///
     /// Element (i, p) of `a` is `left[rows[i] + p·step]`; `right` holds k rows of [`COLUMNS`]; the tile starts with element
@@ -147,7 +149,7 @@ impl Simd {
     pub(crate) fn listed_panels(self) -> usize {
         match self.0 {
             Set::Avx2 => 2,
-            Set::Avx512 => 3,
+            Set::Avx512 => LISTED_PANELS,
         }
     }
 

@@ -280,6 +280,7 @@ pub struct Whole {
 /// place that `VECTORS` and `pitch` give from each offset, in bytes, on, and `sums` and each row of `whole` for reads and
 /// writes of `16·VECTORS` elements for each of `counts`.
 #[target_feature(enable = "avx512f")]
+#[allow(clippy::too_many_arguments, reason = "the operands of one instruction sequence")]
 pub unsafe fn listed_avx512<const VECTORS: usize>(
     counts: &[u16],
     mut values: *const f32,
@@ -337,6 +338,7 @@ pub unsafe fn listed_avx512<const VECTORS: usize>(
 /// # Safety
 /// As [`listed_avx512`].
 #[target_feature(enable = "avx2,fma")]
+#[allow(clippy::too_many_arguments, reason = "the operands of one instruction sequence")]
 pub unsafe fn listed_avx2<const VECTORS: usize>(
     counts: &[u16],
     mut values: *const f32,
