@@ -45,7 +45,7 @@ fn network(criterion: &mut Criterion, chosen: &Chosen, subject: &Subject) -> Res
     let data = subject.data()?;
     let plan = subject.plan(&data, chosen.max_binding())?;
     let mut executor = chosen.executor(plan.clone())?;
-    let batch = bench::first_batch(subject, &data);
+    let batch = bench::first_batch(subject);
     let mut reference = CpuExecutor::<Tracked>::new(plan.clone(), 1)?;
     let report = verify::network(executor.as_mut(), &mut reference, &subject.config(), &data, &[batch])?;
     report.verdict(&chosen.info().adapter)?;
@@ -54,9 +54,11 @@ fn network(criterion: &mut Criterion, chosen: &Chosen, subject: &Subject) -> Res
     let mut group = criterion.benchmark_group(name);
     let flops: Vec<u64> = plan.train.iter().map(|step| step.op.flops(&batch)).collect();
     group.throughput(Throughput::Elements(flops.iter().sum()));
+    let mut trained = 0;
     group.bench_function("step", |bencher| {
         bencher.iter_custom(|steps| {
-            let batches = bench::batches(subject, &data, steps as usize);
+            trained += steps as usize;
+            let batches = bench::batches(subject, &data, trained - steps as usize..trained).expect("Adam is known");
             timed(executor.as_mut(), |executor| executor.run(Phase::Train, &batches))
         });
     });

@@ -1,6 +1,7 @@
 //! Benchmarks: milliseconds a training step of a ReLU network with softmax cross-entropy and Adam on random resident
 //! data. It knows executors by their trait only; whoever calls it opens the device.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use crate::config::{Config, Layer};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::layers;
+use crate::model::optimizers::Optimizer;
 use crate::model::random::{self, Stream};
 use crate::ops::Batch;
 use crate::plan::{Executor, Phase, Plan, Step};
@@ -124,7 +126,7 @@ impl Subject {
     }
 }
 
-/// Trains `steps` steps again and again and reports the median; `began` is when opening the device began.
+/// Trains on for `steps` steps again and again and reports the median; `began` is when opening the device began.
 pub fn measure(
     subject: &Subject,
     data: &Dataset,
@@ -136,20 +138,26 @@ pub fn measure(
     setup::load_data(executor, data, &RowWeights::new(&config, data)?)?;
     let start = setup::start_weights(executor.plan(), &config)?;
     setup::write_weights(executor, &start)?;
-    let batches = batches(subject, data, steps);
-    executor.run(Phase::Train, &batches[..1])?;
+    let mut trained = 0;
+    let mut next = |steps: usize| {
+        trained += steps;
+        batches(subject, data, trained - steps..trained)
+    };
+    let first = next(1)?;
+    executor.run(Phase::Train, &first)?;
     let results = executor.plan().results;
     let loss = executor.read(results, 0..1)?;
     let startup_ms = began.elapsed().as_secs_f64() * 1e3;
     if !loss[0].is_finite() {
         return Err(Error::diverged("the loss of the first step is not a finite number"));
     }
-    executor.run(Phase::Train, &batches)?;
+    executor.run(Phase::Train, &next(steps)?)?;
     executor.wait()?;
     let before = executor.counts();
     let mut times = Vec::new();
     let timing = Instant::now();
     while times.len() < REPEATS || (times.len() < MOST_REPEATS && timing.elapsed() < PATIENCE) {
+        let batches = next(steps)?;
         let start = Instant::now();
         executor.run(Phase::Train, &batches)?;
         executor.wait()?;
@@ -159,7 +167,7 @@ pub fn measure(
     let after = executor.counts();
     let ms_per_step = median(times).unwrap_or_default();
     let plan = executor.plan();
-    let flops: u64 = plan.train.iter().map(|step| step.op.flops(&batches[0])).sum();
+    let flops: u64 = plan.train.iter().map(|step| step.op.flops(&first[0])).sum();
     Ok(Measurement {
         device: executor.info().device.to_owned(),
         adapter: executor.info().adapter.clone(),
@@ -286,30 +294,37 @@ pub fn profile_joined(executor: &mut dyn Executor, batch: &Batch) -> Result<Vec<
     Ok(vec![ProfileRow { step, ms: wall_ms, wall_ms, device_ms: None, bytes, gflops, share: 1.0 }])
 }
 
-/// Full batches that walk through the data again and again, with Adam's corrections of a later step.
-pub fn batches(subject: &Subject, data: &Dataset, steps: usize) -> Vec<Batch> {
+/// The batches of some steps of a training, numbered from 0: full ones that walk through the data again and again, with
+/// the optimizer's corrections of their steps.
+pub fn batches(subject: &Subject, data: &Dataset, steps: Range<usize>) -> Result<Vec<Batch>> {
+    let optimizer = Optimizer::from_config(&subject.config().optimizer).map_err(|(_, error)| error)?;
     let in_data = data.rows / subject.batch_size;
-    let size = subject.batch_size;
-    (0..steps).map(|step| full_batch(size, step % in_data * size, step)).collect()
+    let batch = |step: usize| {
+        let [correction1, correction2] = optimizer.corrections(step as u64 + 1).map(|factor| factor as f32);
+        let first = (step % in_data * subject.batch_size) as u32;
+        Batch { first, counter: step as u32, correction1, correction2, ..full_batch(subject.batch_size) }
+    };
+    Ok(steps.map(batch).collect())
 }
 
-fn full_batch(size: usize, first: usize, step: usize) -> Batch {
+/// The first rows, for an optimizer without corrections.
+fn full_batch(size: usize) -> Batch {
     Batch {
-        first: first as u32,
+        first: 0,
         count: size as u32,
         slot: 0,
         scale: 1.0 / size as f32,
         learning_rate: 1e-3,
         correction1: 1.0,
         correction2: 1.0,
-        counter: step as u32,
+        counter: 0,
         group: 0,
     }
 }
 
-/// The batch that verification and profiles run: the first one.
-pub fn first_batch(subject: &Subject, data: &Dataset) -> Batch {
-    batches(subject, data, 1)[0]
+/// The batch that verification and profiles run: the first one, with Adam's corrections of a late step.
+pub fn first_batch(subject: &Subject) -> Batch {
+    full_batch(subject.batch_size)
 }
 
 /// The grid that `wgrad bench` walks through when no layers are given: widths of two hidden layers, and batches.
@@ -343,7 +358,7 @@ pub struct Crossover {
 impl Crossover {
     /// For training by `plan` with so many threads on the CPU path.
     pub fn estimate(plan: &Plan, threads: usize) -> Self {
-        let batch = full_batch(plan.batch_size, 0, 0);
+        let batch = full_batch(plan.batch_size);
         let launches = plan.train.len() as f64 * LAUNCH_SECONDS;
         Crossover {
             flops: plan.train.iter().map(|step| step.op.flops(&batch)).sum(),

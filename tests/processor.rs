@@ -349,7 +349,7 @@ fn trained(layers: &str, batch_size: usize, threads: usize) -> Vec<u32> {
     setup::load_data(&mut executor, &data, &RowWeights::new(&config, &data).unwrap()).unwrap();
     let start = setup::start_weights(&plan, &config).unwrap();
     setup::write_weights(&mut executor, &start).unwrap();
-    executor.run(Phase::Train, &[first_batch(&subject, &data); 5]).unwrap();
+    executor.run(Phase::Train, &[first_batch(&subject); 5]).unwrap();
     let kept = |role| matches!(role, Role::Parameter | Role::Slot(_));
     let ids: Vec<_> = plan.ids().filter(|&id| kept(plan.tensor(id).role)).collect();
     ids.into_iter().flat_map(|id| executor.read(id, 0..plan.tensor(id).rows).unwrap()).map(f32::to_bits).collect()

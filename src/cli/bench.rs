@@ -103,8 +103,8 @@ fn profile(subject: &Subject, chosen: &Chosen, steps: usize, ms_per_step: f64, p
     setup::load_data(executor.as_mut(), &data, &RowWeights::new(&config, &data)?)?;
     let start = setup::start_weights(executor.plan(), &config)?;
     setup::write_weights(executor.as_mut(), &start)?;
-    executor.run(Phase::Train, &bench::batches(subject, &data, steps))?;
-    let rows = bench::profile(executor.as_mut(), &bench::first_batch(subject, &data))?;
+    executor.run(Phase::Train, &bench::batches(subject, &data, 0..steps)?)?;
+    let rows = bench::profile(executor.as_mut(), &bench::first_batch(subject))?;
     let line = |step: &str, device: &str, wall: &str, megabytes: &str, gflops: &str, share: &str| {
         let text = format!("  {step:24} {device:>10} {wall:>10} {megabytes:>9} {gflops:>8} {share:>6}");
         printer.result(text.trim_end());
@@ -139,7 +139,7 @@ pub(super) fn time(
     if check {
         let config = subject.config();
         let mut reference = CpuExecutor::<Tracked>::new(plan.clone(), 1)?;
-        let batches = [bench::first_batch(subject, &data)];
+        let batches = [bench::first_batch(subject)];
         let report = verify::network(executor.as_mut(), &mut reference, &config, &data, &batches)?;
         measurement.verified = Some(report.passed());
         report.verdict(&chosen.info().adapter)?;
