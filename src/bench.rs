@@ -296,6 +296,9 @@ pub fn profile_joined(executor: &mut dyn Executor, batch: &Batch) -> Result<Vec<
 
 /// The batches of some steps of a training, numbered from 0: full ones that walk through the data again and again, with
 /// the optimizer's corrections of their steps.
+///
+/// # Errors
+/// If the subject's optimizer is not known, which it is.
 pub fn batches(subject: &Subject, data: &Dataset, steps: Range<usize>) -> Result<Vec<Batch>> {
     let optimizer = Optimizer::from_config(&subject.config().optimizer).map_err(|(_, error)| error)?;
     let in_data = data.rows / subject.batch_size;
@@ -399,6 +402,21 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{layers}");
         }
         assert_eq!(Subject::parse("784-128-64-10", 64, 1).unwrap().name(), "784-128-64-10");
+    }
+
+    #[test]
+    fn batches_go_on_where_the_last_ones_ended_with_the_corrections_of_their_steps() {
+        let subject = Subject::parse("5-4-3", 300, 1).unwrap();
+        let data = subject.data().unwrap();
+        let all = batches(&subject, &data, 0..9).unwrap();
+        assert_eq!(batches(&subject, &data, 4..9).unwrap(), all[4..]);
+        assert_eq!(data.rows, 4 * 300);
+        let firsts: Vec<u32> = all.iter().map(|batch| batch.first).collect();
+        assert_eq!(firsts, [0, 300, 600, 900, 0, 300, 600, 900, 0]);
+        // Of Adam: 1 / (1 - 0.9) and √(1 - 0.999)⁻¹ in the first step (Kingma & Ba 2015), nearly 1 in a late one.
+        let correction = |step: usize| batches(&subject, &data, step..step + 1).unwrap()[0].correction1;
+        assert!((correction(0) - 10.0).abs() < 1e-4 && (correction(1) - 1.0 / 0.19).abs() < 1e-4);
+        assert!((correction(100_000) - 1.0).abs() < 1e-6);
     }
 
     fn crossover(layers: &str, batch_size: usize, threads: usize) -> Crossover {

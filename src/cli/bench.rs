@@ -95,7 +95,7 @@ fn is_absent(name: &str, shared: &Shared) -> Result<bool> {
     Ok(shared.device == "auto" && name == "gpu" && gpu::adapters()?.is_empty())
 }
 
-/// A table of the time each op takes by itself after some steps, as there are more zeros to skip then.
+/// A table of the time each op takes by itself after some steps, with the zeros of a network that trains.
 fn profile(subject: &Subject, chosen: &Chosen, steps: usize, ms_per_step: f64, printer: &Printer) -> Result<()> {
     let data = subject.data()?;
     let mut executor = chosen.executor(subject.plan(&data, chosen.max_binding())?)?;
@@ -104,6 +104,7 @@ fn profile(subject: &Subject, chosen: &Chosen, steps: usize, ms_per_step: f64, p
     let start = setup::start_weights(executor.plan(), &config)?;
     setup::write_weights(executor.as_mut(), &start)?;
     executor.run(Phase::Train, &bench::batches(subject, &data, 0..steps)?)?;
+    executor.wait()?;
     let rows = bench::profile(executor.as_mut(), &bench::first_batch(subject))?;
     let line = |step: &str, device: &str, wall: &str, megabytes: &str, gflops: &str, share: &str| {
         let text = format!("  {step:24} {device:>10} {wall:>10} {megabytes:>9} {gflops:>8} {share:>6}");

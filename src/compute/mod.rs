@@ -1,9 +1,9 @@
 //! Products of f32 matrices on a processor: instruction sets, threads, blocks. Knows nothing of the rest.
 
-mod listed;
 mod operand;
 pub mod product;
 pub mod simd;
+mod sparse;
 pub mod team;
 
 pub use operand::{Operand, Strides};

@@ -1,24 +1,34 @@
-//! A product of two f32 matrices in tiles: the right operand is packed once into panels, the left one block by block where
-//! that pays, or listed without its zeros where it has many, and what follows a product (a bias, an activation) is done while its block is in the cache. Knows no layer.
+//! A product of two f32 matrices in tiles: the right operand is packed once into panels; the left one is packed block by
+//! block where that pays, or freed of its zeros where it has many; and what follows a product (a bias, an activation) is
+//! done while its block is in the cache. Knows no layer.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{ArrayViewMut2, Axis, s};
 
-use super::listed::{self, DEPTH, Listed, MOST_ROWS};
 use super::operand::Operand;
-use super::simd::{COLUMNS, LANES, LISTED_PANELS, ROWS, Simd, wide};
+use super::simd::{COLUMNS, LANES, ROWS, SPARSE_PANELS, Simd, wide};
+use super::sparse::{SparseRows, is_sparse};
 use super::team::Team;
 
 /// Multiplications from which on a product is worth more than one thread: about 10 µs of work.
 const PARALLEL: usize = 1 << 19;
+
+/// Most rows of the right operand in one pass: a panel of so many stays in the first-level cache. A multiple of 8.
+pub(super) const DEPTH: usize = 176;
+
+/// Most rows of one block, which read the panels together from an outer cache.
+pub(super) const MOST_ROWS: usize = 128;
 
 /// Most panels that are packed together, row by row of all of them.
 const MOST_PANELS: usize = 4;
 
 /// Columns of a product, or of a thread's part of one, from which on the left operand is worth packing too.
 const PACKED_COLUMNS: usize = 256;
+
+/// Multiplications of a block from which on zeros are worth skipping: four times what the room for sparse rows costs.
+const SKIPPING: usize = 1 << 20;
 
 /// A line of the processor's caches.
 #[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
@@ -46,8 +56,8 @@ impl Packed {
 pub type Finish<'a, T> = &'a (dyn Fn(usize, &mut [T]) + Sync);
 
 /// `c = a·b` with `a` [m, k], `b` [k, n] and `c` [m, n] row-major without gaps, then `finish` once for every element.
-/// The bits of the result do not depend on the team: each element is summed in passes over k that depend on k alone. Where zeros
-/// of `a` are skipped they are the same bits; no element is a negative zero.
+/// The bits of the result do not depend on the team: each element is summed in passes over k that depend on k alone, and
+/// zeros of `a` that are skipped leave them as they are. No element is a negative zero, which the sums would keep or not.
 ///
 /// `packed` is room that the caller keeps between products.
 #[allow(clippy::too_many_arguments, reason = "a matrix product has three sizes and three matrices")]
@@ -79,16 +89,20 @@ pub fn product(
     };
     match Share::of([m, k, n], team.threads()) {
         Share::Columns(width) => team.columns(c, width, packed, width * k, |part, mut c, packed| {
-            let skips = pack(simd, k, n, part * width, b, packed);
+            pack(simd, k, n, part * width, b, packed);
+            let skips = c.ncols() >= PACKED_COLUMNS && is_finite(packed);
             for (i, c) in c.axis_chunks_iter_mut(Axis(0), MOST_ROWS).enumerate() {
                 multiply(packed, skips, i * MOST_ROWS, part * width, c);
             }
         }),
         Share::Rows(rows) => {
             let together = panels.div_ceil(2 * team.threads()).min(MOST_PANELS) * COLUMNS;
-            let skips = AtomicBool::new(true);
+            let skips = AtomicBool::new(n >= PACKED_COLUMNS);
             team.chunks([&mut *packed], (together * k).max(1), |i, [panels]| {
-                skips.fetch_and(pack(simd, k, n, i * together, b, panels), Ordering::Relaxed);
+                pack(simd, k, n, i * together, b, panels);
+                if n >= PACKED_COLUMNS && !is_finite(panels) {
+                    skips.store(false, Ordering::Relaxed);
+                }
             });
             let (packed, skips) = (&*packed, skips.into_inner());
             team.chunks([c.as_slice_mut().expect("the product has no gaps")], rows * n, |i, [c]| {
@@ -129,18 +143,15 @@ pub fn block_rows(m: usize, threads: usize) -> usize {
 }
 
 /// Columns `first ..` of `b`, as many panels of k rows of [`COLUMNS`] as there is room for; the last columns are zero where
-/// `b` has fewer. Tells whether zeros of `a` may be skipped: their products with NaN and infinity are not zero.
-fn pack(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, panels: &mut [f32]) -> bool {
+/// `b` has fewer.
+fn pack(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, panels: &mut [f32]) {
     let together = MOST_PANELS * COLUMNS;
-    let mut skips = true;
     for (i, panels) in panels.chunks_mut((together * k).max(1)).enumerate() {
         pack_together(simd, k, n, first + i * together, b, panels);
-        skips &= is_finite(panels);
     }
-    skips
 }
 
-/// Tells whether there is neither NaN nor infinity.
+/// Tells whether there is neither NaN nor infinity, whose products with zero are not zero.
 fn is_finite(panels: &[f32]) -> bool {
     let magnitude = |element: &f32| element.to_bits() & !(1 << 31);
     let largest = |run: &[f32]| wide(|| run.iter().map(magnitude).max());
@@ -194,8 +205,30 @@ fn pack_together(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, 
     }
 }
 
-/// Rows `first ..` of the product, as many as `c` has, and as many columns of the packed ones. It `skips` zeros where that
-/// pays.
+/// What a block does with the left operand. The product is the same.
+#[derive(Debug, PartialEq, Eq)]
+enum Left {
+    /// Reads it as it lies.
+    Plain,
+    /// Packs it.
+    Packed,
+    /// Leaves its zeros out.
+    Sparse,
+}
+
+impl Left {
+    /// For a block of rows `first ..`, which may skip zeros if it `skips`.
+    fn of(a: Operand<f32>, skips: bool, first: usize, [rows, k, n]: [usize; 3]) -> Self {
+        match n < PACKED_COLUMNS {
+            true => Left::Plain,
+            false if skips && rows * k * n >= SKIPPING && is_sparse(a, first, rows, k) => Left::Sparse,
+            false => Left::Packed,
+        }
+    }
+}
+
+/// Rows `first ..` of the product, as many as `c` has, and as many columns of the packed ones. Zeros are left out where it
+/// `skips` them.
 fn block(simd: Simd, k: usize, a: Operand<f32>, packed: &[f32], skips: bool, first: usize, c: &mut ArrayViewMut2<f32>) {
     let passes = k.div_ceil(DEPTH);
     if passes == 0 {
@@ -205,24 +238,39 @@ fn block(simd: Simd, k: usize, a: Operand<f32>, packed: &[f32], skips: bool, fir
     // down, the last pass may be deeper than that.
     let start = |pass: usize| (k * pass / passes).next_multiple_of(8).min(k);
     let passes = (0..passes).map(|pass| Right { simd, packed, k, depth: start(pass)..start(pass + 1) });
-    if c.ncols() < PACKED_COLUMNS {
-        for right in passes {
+    match Left::of(a, skips, first, [c.nrows(), k, c.ncols()]) {
+        Left::Plain => passes.for_each(|right| {
             let start = right.depth.start * a.strides.column;
             right.multiply(a.values, |row| a.start(first + row) + start, a.strides.column, c);
-        }
-        return;
+        }),
+        Left::Packed => block_packed(passes, a, first, c),
+        Left::Sparse => block_sparse(passes, a, first, c),
     }
-    if skips && listed::pays(a, first, c.nrows(), k) {
-        let (mut listed, mut sums) = (Listed::new(), [Line::default(); MOST_ROWS * LISTED_PANELS * COLUMNS / LANES]);
-        for right in passes {
-            right.multiply_listed(a, first, &mut listed, bytemuck::cast_slice_mut(&mut sums), c);
-        }
-        return;
-    }
+}
+
+/// [`block`] with room for the packed left operand. Not inlined, so that only who needs the room has it on the stack.
+#[inline(never)]
+fn block_packed<'a>(
+    passes: impl Iterator<Item = Right<'a>>,
+    a: Operand<f32>,
+    first: usize,
+    c: &mut ArrayViewMut2<f32>,
+) {
     let mut left = [Line::default(); MOST_ROWS * DEPTH / LANES];
-    for right in passes {
-        right.multiply_packed(a, first, bytemuck::cast_slice_mut(&mut left), c);
-    }
+    passes.for_each(|right| right.multiply_packed(a, first, bytemuck::cast_slice_mut(&mut left), c));
+}
+
+/// [`block`] with room for sparse rows and their sums.
+#[inline(never)]
+fn block_sparse<'a>(
+    passes: impl Iterator<Item = Right<'a>>,
+    a: Operand<f32>,
+    first: usize,
+    c: &mut ArrayViewMut2<f32>,
+) {
+    let mut sums = [Line::default(); MOST_ROWS * SPARSE_PANELS * COLUMNS / LANES];
+    let mut rows = SparseRows::new();
+    passes.for_each(|right| right.multiply_sparse(a, first, &mut rows, bytemuck::cast_slice_mut(&mut sums), c));
 }
 
 /// The right operand in panels, and the part of k that a pass is about.
@@ -255,25 +303,25 @@ impl Right<'_> {
     }
 
     /// As [`Right::multiply`], without what is zero in the left operand.
-    fn multiply_listed(
+    fn multiply_sparse(
         &self,
         a: Operand<f32>,
         first: usize,
-        listed: &mut Listed,
+        sparse: &mut SparseRows,
         sums: &mut [f32],
         c: &mut ArrayViewMut2<f32>,
     ) {
         let (rows, n) = c.dim();
-        listed.fill(self.simd, a, first, rows, self.depth.clone());
+        sparse.fill(self.simd, a, first, rows, self.depth.clone());
         // As many panels at a time as there are registers for, or one fewer, so that none is left over at the end.
         let panels = n.div_ceil(COLUMNS);
-        let groups = panels.div_ceil(self.simd.listed_panels());
+        let groups = panels.div_ceil(self.simd.sparse_panels());
         for group in 0..groups {
             let j = group * panels / groups * COLUMNS;
             let columns = ((group + 1) * panels / groups * COLUMNS).min(n) - j;
             let panels = &self.packed[j * self.k + self.depth.start * COLUMNS..];
             let mut c = c.slice_mut(s![.., j..j + columns]);
-            listed.multiply(self.simd, panels, self.k * COLUMNS, sums, &mut c, self.depth.start > 0);
+            sparse.multiply(self.simd, panels, self.k * COLUMNS, sums, &mut c, self.depth.start > 0);
         }
     }
 
@@ -342,5 +390,24 @@ impl Right<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_left_out_where_they_may_be_and_are_worth_it() {
+        let half: Vec<f32> = (0..128 * 300).map(|i| (i % 2) as f32).collect();
+        let few: Vec<f32> = (0..128 * 300).map(|i| (i % 9) as f32).collect();
+        let left =
+            |values: &[f32], skips: bool, sizes: [usize; 3]| Left::of(Operand::rows(values, 300), skips, 0, sizes);
+        assert_eq!(left(&half, true, [128, 300, 256]), Left::Sparse);
+        assert_eq!(left(&half, true, [14, 300, 256]), Left::Sparse);
+        assert_eq!(left(&half, true, [13, 300, 256]), Left::Packed);
+        assert_eq!(left(&half, false, [128, 300, 256]), Left::Packed);
+        assert_eq!(left(&few, true, [128, 300, 256]), Left::Packed);
+        assert_eq!(left(&half, true, [128, 300, 255]), Left::Plain);
     }
 }

@@ -1,11 +1,13 @@
 //! What is written for an instruction set: the inner loop of a matrix product, the transposition of a block, and a way
-//! to compile a plain loop for wider vectors. All functions here are safe to call; the `unsafe` inside is for
-//! intrinsics on pointers, whose ranges are asserted before.
+//! to compile a plain loop for wider vectors. The `unsafe` inside is for intrinsics on pointers, whose ranges are asserted
+//! before; only the offsets of [`Simd::add_sparse`] are its caller's word, and so it is unsafe to call.
 
 use ndarray::ArrayViewMut2;
 
 #[cfg(target_arch = "x86_64")]
-pub(super) mod x86;
+mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_sparse;
 
 /// Rows of one tile of a product.
 pub const ROWS: usize = 8;
@@ -13,8 +15,8 @@ pub const ROWS: usize = 8;
 pub const COLUMNS: usize = 48;
 /// A tile may be narrower, in steps of this.
 pub const LANES: usize = 16;
-/// Panels of [`COLUMNS`] columns whose sums of a listed row are in registers together, at most.
-pub const LISTED_PANELS: usize = 3;
+/// Panels of [`COLUMNS`] columns whose sums of a sparse row are in registers together, at most.
+pub const SPARSE_PANELS: usize = 3;
 
 /// An instruction set that this file knows and this processor has: only [`Simd::available`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,20 +147,20 @@ impl Simd {
         }
     }
 
-    /// Most panels whose columns of one row [`Simd::add_listed`] sums up in registers.
-    pub(crate) fn listed_panels(self) -> usize {
+    /// Most panels whose columns of one row [`Simd::add_sparse`] sums up in registers.
+    pub(crate) fn sparse_panels(self) -> usize {
         match self.0 {
             Set::Avx2 => 2,
-            Set::Avx512 => LISTED_PANELS,
+            Set::Avx512 => SPARSE_PANELS,
         }
     }
 
-    /// Copies the elements that are not zero to the front of `values`, and for each to `offsets` where it was: `first` and
-    /// `step` more for each element before it. Tells how many there are; behind them, anything may be written.
+    /// Copies the elements that are not zero to the front of `values`, and for each to `offsets` where it was: `first`,
+    /// and `step` more for each element before it. Tells how many there are; behind them, anything may be written.
     ///
     /// # Panics
     /// If there is not room for all and a vector more, or an offset is beyond 16 bits.
-    pub(crate) fn list(
+    pub(crate) fn compress(
         self,
         from: &[f32],
         first: usize,
@@ -172,7 +174,9 @@ impl Simd {
         #[cfg(target_arch = "x86_64")]
         if self.0 == Set::Avx512 {
             // SAFETY: the processor has the instruction set, and there is the room that the function asks for.
-            return unsafe { x86::list_avx512(from, first, step, values.as_mut_ptr(), offsets.as_mut_ptr()) };
+            return unsafe {
+                x86_sparse::compress_avx512(from, first, step, values.as_mut_ptr(), offsets.as_mut_ptr())
+            };
         }
         let mut count = 0;
         for (i, &element) in from.iter().enumerate() {
@@ -184,9 +188,11 @@ impl Simd {
         count
     }
 
-    /// For rows with so many listed values each: their products with the rows of panels at `offsets`, in bytes, summed up in
-    /// the order of the list, from zero or, if it `adds`, from what `sums` has. Panels lie `pitch` elements apart; `sums`
-    /// has as many columns for each row as are to be summed up, in whole vectors, of at most [`Simd::listed_panels`].
+    /// Sums of sparse rows, which have `counts` values each, one row's after the other's: a value times the row of the panels
+    /// at its offset, in bytes, added up in the order of the values, from zero or, if it `adds`, from what `sums` has.
+    /// Panels lie `pitch` elements apart; `sums` has for each row as many columns as are summed up, in whole vectors, of at
+    /// most [`Simd::sparse_panels`]. The sums go there or, with `last`, to its matrix: in place of what is there or, with
+    /// true, added to that.
     ///
     /// # Safety
     /// Every offset must be that of one of the first `depth` rows of a panel.
@@ -195,7 +201,7 @@ impl Simd {
     /// If an operand is too small.
     #[allow(clippy::too_many_arguments, reason = "the operands of one instruction sequence")]
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
-    pub(crate) unsafe fn add_listed(
+    pub(crate) unsafe fn add_sparse(
         self,
         counts: &[u16],
         values: &[f32],
@@ -205,19 +211,20 @@ impl Simd {
         pitch: usize,
         sums: &mut [f32],
         adds: bool,
-        whole: Option<(ArrayViewMut2<f32>, bool)>,
+        last: Option<(ArrayViewMut2<f32>, bool)>,
     ) {
-        let listed = counts.iter().map(|&count| usize::from(count)).sum::<usize>();
-        assert!(listed <= values.len().min(offsets.len()), "as many values as are counted");
+        let length = counts.iter().map(|&count| usize::from(count)).sum::<usize>();
+        assert!(length <= values.len().min(offsets.len()), "as many values as are counted");
         let vectors = sums.len() / counts.len().max(1) / LANES;
         assert!(sums.len() == counts.len() * vectors * LANES, "sums in whole vectors");
         if vectors == 0 {
             return;
         }
-        let last = (vectors * LANES - 1) / COLUMNS;
-        assert!(last < self.listed_panels() && last * pitch + depth * COLUMNS <= panels.len(), "panels cover the sums");
+        let others = (vectors * LANES - 1) / COLUMNS;
+        let end = others.checked_mul(pitch).and_then(|start| start.checked_add(depth * COLUMNS));
+        assert!(others < self.sparse_panels() && end.is_some_and(|end| end <= panels.len()), "panels cover the sums");
         #[cfg(target_arch = "x86_64")]
-        let whole = whole.map(|(mut c, adds)| x86::Whole {
+        let last = last.map(|(mut c, adds)| x86_sparse::Destination {
             pitch: self::pitch(&c, [0, 0], [counts.len(), vectors * LANES]),
             to: c.as_mut_ptr(),
             adds,
@@ -226,20 +233,20 @@ impl Simd {
         macro_rules! rows {
             ($function:ident: $($vectors:literal)*) => {
                 match vectors {
-                    $($vectors => x86::$function::<$vectors>(
-                        counts, values.as_ptr(), offsets.as_ptr(), panels.as_ptr(), pitch, sums.as_mut_ptr(), adds, whole,
+                    $($vectors => x86_sparse::$function::<$vectors>(
+                        counts, values.as_ptr(), offsets.as_ptr(), panels.as_ptr(), pitch, sums.as_mut_ptr(), adds, last,
                     ),)*
                     _ => unreachable!("no more vectors than panels have"),
                 }
             };
         }
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the processor has the instruction set; the assertions above and the caller's word for the offsets are what
-        // the functions ask for.
+        // SAFETY: the processor has the instruction set; the assertions above and the caller's word for the offsets are
+        // what the functions ask for.
         unsafe {
             match self.0 {
-                Set::Avx2 => rows!(listed_avx2: 1 2 3 4 5 6),
-                Set::Avx512 => rows!(listed_avx512: 1 2 3 4 5 6 7 8 9),
+                Set::Avx2 => rows!(sparse_avx2: 1 2 3 4 5 6),
+                Set::Avx512 => rows!(sparse_avx512: 1 2 3 4 5 6 7 8 9),
             }
         }
     }
