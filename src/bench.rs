@@ -45,7 +45,7 @@ pub struct Measurement {
     pub ms_per_step: f64,
     /// Rows that one second trains.
     pub samples_per_second: f64,
-    /// 10⁹ multiplications and additions a second, of the matrix products with all their zeros, which the CPU path may skip.
+    /// 10⁹ multiplications and additions a second, of the matrix products. The zeros that the CPU path skips count.
     pub gflops: f64,
     /// Kernels run; below 1 where a dispatch runs many steps.
     #[serde(serialize_with = "whole")]
@@ -298,7 +298,7 @@ pub fn profile_joined(executor: &mut dyn Executor, batch: &Batch) -> Result<Vec<
 /// the optimizer's corrections of their steps.
 ///
 /// # Errors
-/// If the subject's optimizer is not known, which it is.
+/// None for a subject's optimizer, Adam.
 pub fn batches(subject: &Subject, data: &Dataset, steps: Range<usize>) -> Result<Vec<Batch>> {
     let optimizer = Optimizer::from_config(&subject.config().optimizer).map_err(|(_, error)| error)?;
     let in_data = data.rows / subject.batch_size;

@@ -185,8 +185,7 @@ fn pack_together(simd: Simd, k: usize, n: usize, first: usize, b: Operand<f32>, 
         });
         return;
     }
-    let (whole_columns, whole_k) =
-        if b.strides.row == 1 && b.order.is_none() { (columns & !7, k & !7) } else { (0, 0) };
+    let (whole_columns, whole_k) = if b.is_transposed() { (columns & !7, k & !7) } else { (0, 0) };
     // Where column j of row 0 is, and where it goes.
     let from = |j: usize| (first + j) * b.strides.column;
     let to = |j: usize| j / COLUMNS * k * COLUMNS + j % COLUMNS;
@@ -353,7 +352,7 @@ impl Right<'_> {
     fn pack_left(&self, a: Operand<f32>, first: usize, rows: usize, packed: &mut [f32]) {
         let (depth, first_depth) = (self.depth.len(), self.depth.start);
         // A transposed operand is read along its columns, all tiles at once: its rows may lie a page apart.
-        let read = if a.strides.row == 1 && a.order.is_none() { rows / ROWS } else { 0 };
+        let read = if a.is_transposed() { rows / ROWS } else { 0 };
         for p in 0..depth {
             let column = &a.values[first + (first_depth + p) * a.strides.column..][..read * ROWS];
             for (tile, from) in column.as_chunks::<ROWS>().0.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! What is written for an instruction set: the inner loop of a matrix product, the transposition of a block, and a way
 //! to compile a plain loop for wider vectors. The `unsafe` inside is for intrinsics on pointers, whose ranges are asserted
-//! before; only the offsets of sums of sparse rows are its caller's word, and so it is unsafe to call.
+//! before. Only the offsets of sparse rows are a caller's word, so that function is unsafe to call.
 
 use ndarray::ArrayViewMut2;
 

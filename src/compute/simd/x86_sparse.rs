@@ -23,6 +23,16 @@ pub struct Destination {
     pub adds: bool,
 }
 
+impl Destination {
+    /// That of row `row`, whose vectors will be in the cache when its sums are there.
+    #[inline(always)]
+    fn row(self, row: usize, vectors: usize) -> Self {
+        let to = self.to.wrapping_add(row * self.pitch);
+        (0..vectors).for_each(|v| prefetch::<_MM_HINT_T0>(to.wrapping_add(LANES * v)));
+        Destination { to, ..self }
+    }
+}
+
 /// Sums of sparse rows, `16·VECTORS` columns of each in registers: `sums[i] = Σ values·right`, or `+=` if it `adds`. With
 /// `last` they go there instead of to `sums`.
 ///
@@ -43,12 +53,7 @@ pub unsafe fn sparse_avx512<const VECTORS: usize>(
     last: Option<Destination>,
 ) {
     for (row, &count) in counts.iter().enumerate() {
-        let last = last.map(|last| Destination { to: last.to.wrapping_add(row * last.pitch), ..last });
-        if let Some(last) = last {
-            for v in 0..VECTORS {
-                prefetch::<_MM_HINT_T0>(last.to.wrapping_add(LANES * v));
-            }
-        }
+        let last = last.map(|last| last.row(row, VECTORS));
         let mut row_sums = [_mm512_setzero_ps(); VECTORS];
         if adds {
             for (v, sum) in row_sums.iter_mut().enumerate() {
@@ -101,12 +106,7 @@ pub unsafe fn sparse_avx2<const VECTORS: usize>(
     last: Option<Destination>,
 ) {
     for (row, &count) in counts.iter().enumerate() {
-        let last = last.map(|last| Destination { to: last.to.wrapping_add(row * last.pitch), ..last });
-        if let Some(last) = last {
-            for v in 0..VECTORS {
-                prefetch::<_MM_HINT_T0>(last.to.wrapping_add(LANES * v));
-            }
-        }
+        let last = last.map(|last| last.row(row, VECTORS));
         let mut row_sums = [[_mm256_setzero_ps(); 2]; VECTORS];
         if adds {
             for (v, sum) in row_sums.iter_mut().enumerate() {
