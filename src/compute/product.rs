@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ndarray::{ArrayViewMut2, Axis, s};
 
 use super::operand::Operand;
-use super::simd::{COLUMNS, LANES, ROWS, SPARSE_PANELS, Simd, wide};
+use super::simd::{COLUMNS, LANES, ROWS, SPARSE_PANELS, Simd, fetch, wide};
 use super::sparse::{SparseRows, is_sparse};
 use super::team::Team;
 
@@ -381,6 +381,10 @@ impl Right<'_> {
         for j in (0..n).step_by(COLUMNS) {
             let columns = COLUMNS.min(n - j);
             for i in (0..rows).step_by(ROWS) {
+                // Rows of a data set in another order lie anywhere: the next tile's come while this one is multiplied.
+                if j == 0 {
+                    (i + ROWS..(i + 2 * ROWS).min(rows)).for_each(|row| fetch(&left[start(row)]));
+                }
                 let starts = std::array::from_fn(|r| start((i + r).min(rows - 1)));
                 if i + ROWS <= rows && columns.is_multiple_of(LANES) {
                     self.simd.tile(left, &starts, step, self.panel(j), c, [i, j], columns, adds);

@@ -281,6 +281,13 @@ impl Set {
     }
 }
 
+/// Brings an element that will be read soon into the cache, without waiting for it.
+#[inline(always)]
+pub fn fetch<T>(element: &T) {
+    #[cfg(target_arch = "x86_64")]
+    x86::prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(element).cast());
+}
+
 /// Calls `f` compiled for vectors as wide as the processor has, up to 8 lanes. The results are those of `f()`: nothing
 /// is contracted or reordered.
 #[inline(always)]

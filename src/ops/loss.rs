@@ -4,9 +4,13 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
+use crate::compute::fetch;
 use crate::model::activations::{IDENTITY, Output, Saves};
 use crate::model::losses::{self, Form};
 use crate::model::real::Real;
+
+/// Rows of the batch whose targets are fetched ahead: they lie anywhere in the data.
+const AHEAD: usize = 16;
 
 /// What a row's targets mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +96,9 @@ impl Loss {
         let mut destination = cells.write(destination);
         for m in 0..batch.count as usize {
             let row = order[batch.first as usize + m] as usize;
+            if let Some(&ahead) = order.get(batch.first as usize + m + AHEAD) {
+                fetch(&targets[ahead as usize * self.target_pitch()]);
+            }
             let target = &targets[row * self.target_pitch()..(row + 1) * self.target_pitch()];
             let z = &z[m * self.outputs..(m + 1) * self.outputs];
             let out = &mut destination[(offset + m) * self.outputs..(offset + m + 1) * self.outputs];
