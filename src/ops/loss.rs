@@ -94,11 +94,13 @@ impl Loss {
             Destination::Predictions(tensor) => (tensor, batch.slot as usize),
         };
         let mut destination = cells.write(destination);
-        for m in 0..batch.count as usize {
-            let row = order[batch.first as usize + m] as usize;
-            if let Some(&ahead) = order.get(batch.first as usize + m + AHEAD) {
+        // What lies beyond the batch's own may be rows of other data.
+        let order = &order[batch.first as usize..][..batch.count as usize];
+        for (m, &row) in order.iter().enumerate() {
+            if let Some(&ahead) = order.get(m + AHEAD) {
                 fetch(&targets[ahead as usize * self.target_pitch()]);
             }
+            let row = row as usize;
             let target = &targets[row * self.target_pitch()..(row + 1) * self.target_pitch()];
             let z = &z[m * self.outputs..(m + 1) * self.outputs];
             let out = &mut destination[(offset + m) * self.outputs..(offset + m + 1) * self.outputs];
