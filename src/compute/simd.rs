@@ -283,6 +283,7 @@ impl Set {
 
 /// Brings an element that will be read soon into the cache, without waiting for it.
 #[inline(always)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
 pub fn fetch<T>(element: &T) {
     #[cfg(target_arch = "x86_64")]
     x86::prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(element).cast());
