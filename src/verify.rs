@@ -164,8 +164,8 @@ pub fn verify(device: &mut dyn Executor, reference: &mut dyn Reference, batches:
             }
         }
     }
-    if device.joins() {
-        joined::verify(device, reference, batches, &mut report)?;
+    if let Some(steps) = device.joined_steps() {
+        joined::verify(device, reference, batches, steps, &mut report)?;
     }
     report.overwritten = device.overwritten()?;
     Ok(report)

@@ -46,7 +46,6 @@ struct Whole {
     prepared: Prepared,
     /// What changes from batch to batch, for as many batches as one dispatch takes.
     table: wgpu::Buffer,
-    batches: usize,
 }
 
 /// What waits on the device.
@@ -113,6 +112,10 @@ impl GpuExecutor {
         if plan.is_tiny() && !options.single {
             executor.whole = executor.join()?;
         }
+        if device.class != Class::Hardware {
+            let check = plan.check_loops(submits::ITERATIONS, |phase| executor.class(phase));
+            check.map_err(|error| error.at(&device.info.adapter))?;
+        }
         if executor.whole.is_none() {
             executor.train = executor.prepare_all(&plan.train, Phase::Train)?;
         }
@@ -132,10 +135,9 @@ impl GpuExecutor {
             joined.source = spoil(&joined.source);
         }
         let kernel = ready::make(device, "joined", &joined.source, self.options.checked)?;
-        let batches = submits::joined(self.plan.step_flops());
         let table = device.inner.create_buffer(&wgpu::BufferDescriptor {
             label: Some("table"),
-            size: joined.table_bytes(batches),
+            size: joined.table_bytes(),
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
@@ -151,12 +153,12 @@ impl GpuExecutor {
         });
         let prepared = Prepared { kernel: Arc::new(kernel), bind_group };
         device.failure()?;
-        Ok(Some(Whole { joined, prepared, table, batches }))
+        Ok(Some(Whole { joined, prepared, table }))
     }
 
     /// Runs batches of the joined training list, many in one dispatch.
     fn run_joined(&mut self, whole: &Whole, batches: &[Batch]) -> Result<()> {
-        for batches in batches.chunks(whole.batches) {
+        for batches in batches.chunks(whole.joined.batches) {
             let table = whole.joined.table(&self.plan, batches);
             let raw: &[u8] = bytemuck::cast_slice(&table);
             // It takes its turn behind the dispatches that read what was there before.
@@ -454,8 +456,8 @@ impl Executor for GpuExecutor {
         time
     }
 
-    fn joins(&self) -> bool {
-        self.whole.is_some()
+    fn joined_steps(&self) -> Option<usize> {
+        self.whole.as_ref().map(|whole| whole.joined.batches)
     }
 
     fn wait(&mut self) -> Result<()> {

@@ -11,6 +11,7 @@ use naga::{AddressSpace, Binding, BuiltIn, Span, TypeInner};
 
 use super::kernel::layout_of;
 use super::memory::arrange;
+use super::submits;
 use crate::error::{Error, Result};
 use crate::ops::{Access, Batch, Class, Tile};
 use crate::plan::{Phase, Plan, Step};
@@ -23,6 +24,10 @@ pub struct Joined {
     /// The buffer that each binding shows, by binding number. The binding after them is the table: what changes from
     /// batch to batch, a row for each.
     pub buffers: Vec<usize>,
+    /// Loop iterations of an invocation for one batch, at most.
+    pub iterations: u64,
+    /// Batches of one dispatch.
+    pub batches: usize,
     ops: Vec<Place>,
     /// Words of a row of the table.
     row: usize,
@@ -51,7 +56,7 @@ pub(super) fn threads(class: Class) -> u32 {
 const MOST_OPS: usize = 10;
 
 /// Joins the training list of a plan for a workgroup of so many invocations, [`VECTOR`] or [`GPU_THREADS`]; `None` if
-/// an op's workgroups share memory or there are too many ops.
+/// an op's workgroups share memory, there are too many ops, or they loop too often.
 ///
 /// # Errors
 /// [`Error::Internal`] with naga's message for a shader that it does not take.
@@ -59,6 +64,8 @@ pub fn join(plan: &Plan, threads: u32) -> Result<Option<Joined>> {
     if plan.steps(Phase::Train).len() > MOST_OPS {
         return Ok(None);
     }
+    let full = Batch { count: plan.batch_size as u32, ..Batch::default() };
+    let mut iterations = 1;
     let mut buffers = Buffers::new(plan);
     let mut text = String::new();
     let mut tiles = Vec::new();
@@ -69,7 +76,12 @@ pub fn join(plan: &Plan, threads: u32) -> Result<Option<Joined>> {
         // Writing to a String cannot fail.
         let _ = writeln!(row, "    groups{i}: u32,\n    params{i}: op{i}_Params,");
         body += &call(i, &part, threads);
+        iterations += part_iterations(step, &full, part.tile, threads);
         tiles.push(part.tile);
+    }
+    let batches = submits::joined(plan.step_flops(), iterations);
+    if batches == 0 {
+        return Ok(None);
     }
     text += &buffers.declarations();
     let table = buffers.shown.len();
@@ -89,13 +101,14 @@ fn main(@builtin(local_invocation_index) lane: u32) {{
 "
     );
     let (ops, row) = places(&source, &tiles)?;
-    Ok(Some(Joined { source, buffers: buffers.shown.keys().map(|(buffer, _)| *buffer).collect(), ops, row }))
+    let buffers = buffers.shown.keys().map(|(buffer, _)| *buffer).collect();
+    Ok(Some(Joined { source, buffers, iterations, batches, ops, row }))
 }
 
 impl Joined {
-    /// Bytes of the table for so many batches.
-    pub fn table_bytes(&self, batches: usize) -> u64 {
-        (4 * self.row * batches) as u64
+    /// Bytes of the table.
+    pub fn table_bytes(&self) -> u64 {
+        (4 * self.row * self.batches) as u64
     }
 
     /// The table's rows for these batches.
@@ -111,6 +124,12 @@ impl Joined {
         }
         table
     }
+}
+
+/// Loop iterations of an invocation that runs one op for a batch, at most: of [`call`]'s loop and of the op's.
+fn part_iterations(step: &Step, batch: &Batch, tile: Tile, threads: u32) -> u64 {
+    let calls = (step.op.workgroups(batch, tile) * u64::from(tile.threads)).div_ceil(threads.into());
+    1 + calls * (1 + step.op.iterations(Class::Tiny, batch))
 }
 
 /// What runs one op for the batch at hand. The workgroup stands for each of the op's, one after the other; where it is

@@ -15,4 +15,4 @@ pub use device::Device;
 pub use executor::{GpuExecutor, Options};
 pub use joined::{GPU_THREADS, Joined, VECTOR, join};
 pub use kernel::{Kernel, check_functions, layout_of};
-pub use submits::{Cut, cut, grid};
+pub use submits::{Cut, ITERATIONS, cut, grid};

@@ -25,9 +25,17 @@ const JOINED_FLOPS: u64 = SUBMIT_FLOPS / 1000;
 /// Batches of one dispatch, each described to it by a record in a buffer.
 const JOINED_BATCHES: u64 = 2048;
 
-/// Batches of one dispatch whose only workgroup runs all steps of each, if those take so many floating-point operations.
-pub fn joined(flops: u64) -> usize {
-    (JOINED_FLOPS / flops.max(1)).clamp(1, JOINED_BATCHES) as usize
+/// Iterations of its loops after which llvmpipe, Mesa's device that runs shaders on the processor, ends every loop of an
+/// invocation without a word (`LP_MAX_TGSI_LOOP_ITERATIONS`, 65,535, in its lp_bld_limits.h, counted down over all of
+/// them): what a kernel has computed then is wrong.
+pub const ITERATIONS: u64 = 65_534;
+
+/// Batches of one dispatch whose only workgroup runs all steps of each, if those take so many floating-point operations
+/// and so many iterations of its loops; 0 if one is too much.
+pub fn joined(flops: u64, iterations: u64) -> usize {
+    let most = (JOINED_FLOPS / flops.max(1)).clamp(1, JOINED_BATCHES);
+    // One to leave the loop over the batches.
+    most.min((ITERATIONS - 1) / iterations.max(1)) as usize
 }
 
 /// The grid of so many workgroups, folded into two dimensions; None for none and for more than two dimensions hold.
@@ -128,7 +136,9 @@ mod tests {
 
     #[test]
     fn one_workgroup_gets_a_thousandth_of_a_submits_work() {
-        assert_eq!((joined(0), joined(1000), joined(100_000), joined(u64::MAX)), (2048, 2048, 250, 1));
+        let batches = |flops| joined(flops, 1);
+        assert_eq!([0, 1000, 100_000, u64::MAX].map(batches), [2048, 2048, 250, 1]);
+        assert_eq!([0, 31, 32, 100, 65_533, 65_534].map(|loops| joined(1000, loops)), [2048, 2048, 2047, 655, 1, 0]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
+use super::{Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, rounds, twins, wgsl};
 use crate::model::real::Real;
 
 /// x and y `[count, features]`; weight, bias, running mean and running variance `[features]`; statistics
@@ -122,6 +122,10 @@ impl Op for BatchNorm {
 
     fn flops(&self, batch: &Batch) -> u64 {
         8 * u64::from(batch.count) * self.features as u64
+    }
+
+    fn iterations(&self, _: Class, batch: &Batch) -> u64 {
+        3 * rounds(batch.count)
     }
 
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region {

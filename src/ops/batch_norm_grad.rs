@@ -3,8 +3,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::edge::drop_words;
-use super::{Argument, Batch, Cells, Class, Edge, Immediates, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
+use super::edge::{drop_iterations, drop_words};
+use super::{Argument, Batch, Cells, Class, Edge, Immediates, Op, Region, TensorId, Tile, pitch4, rounds, twins, wgsl};
 use crate::model::real::Real;
 
 /// x, dy and dx `[count, features]`; x̂ = (x − mean)·inverse with the statistics that the forward pass used.
@@ -114,6 +114,11 @@ impl Op for BatchNormGrad {
 
     fn flops(&self, batch: &Batch) -> u64 {
         16 * u64::from(batch.count) * self.features as u64
+    }
+
+    fn iterations(&self, _: Class, batch: &Batch) -> u64 {
+        let drop = self.below.and_then(|(edge, _)| edge.drop);
+        2 * rounds(batch.count) + u64::from(batch.count) * drop_iterations(drop)
     }
 
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region {

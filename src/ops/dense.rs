@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::edge::{Drop, drop_source, drop_units, drop_words};
+use super::edge::{Drop, drop_iterations, drop_source, drop_units, drop_words};
 use super::matmul::{self, Product, Stored, tiles};
 use super::{
     Argument, Batch, Cells, Class, GpuTiles, Immediates, Input, Op, Region, TensorId, Tile, pitch4, twins, wgsl,
@@ -140,6 +140,10 @@ impl Op for Dense {
 
     fn flops(&self, batch: &Batch) -> u64 {
         2 * u64::from(batch.count) * self.input.features() as u64 * self.units as u64
+    }
+
+    fn iterations(&self, class: Class, _: &Batch) -> u64 {
+        matmul::iterations(class, self.input.pitch4(), drop_iterations(self.drop))
     }
 
     fn runs(&self, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {

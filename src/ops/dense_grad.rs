@@ -3,10 +3,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::edge::drop_words;
+use super::edge::{drop_iterations, drop_words};
 use super::matmul::{self, Product, Stored, tiles};
 use super::{
-    Argument, Batch, Cells, Class, Edge, GpuTiles, Immediates, Input, Op, Region, TensorId, Tile, pitch4, twins, wgsl,
+    Argument, Batch, Cells, Class, Edge, GpuTiles, Immediates, Input, Op, Region, TensorId, Tile, pitch4, rounds,
+    twins, wgsl,
 };
 use crate::compute::Operand;
 use crate::model::real::Real;
@@ -160,6 +161,15 @@ impl Op for DenseGrad {
 
     fn flops(&self, batch: &Batch) -> u64 {
         self.product_flops(batch) * (1 + u64::from(self.below.is_some()))
+    }
+
+    fn iterations(&self, class: Class, batch: &Batch) -> u64 {
+        let below = self
+            .below
+            .as_ref()
+            .map_or(0, |below| matmul::iterations(class, pitch4(self.units), drop_iterations(below.edge.drop)));
+        let bias = self.bias_gradient.map_or(0, |_| rounds(batch.count));
+        below.max(matmul::iterations(class, batch.count.div_ceil(4), 0) + bias)
     }
 
     fn runs(&self, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {

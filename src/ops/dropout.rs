@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::edge::{Drop, drop_source, drop_units, drop_words};
+use super::edge::{Drop, drop_iterations, drop_source, drop_units, drop_words};
 use super::{Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
 use crate::model::real::Real;
 
@@ -68,6 +68,10 @@ impl Op for Dropout {
 
     fn flops(&self, batch: &Batch) -> u64 {
         u64::from(batch.count) * self.features as u64
+    }
+
+    fn iterations(&self, _: Class, _: &Batch) -> u64 {
+        drop_iterations(Some(self.drop))
     }
 
     fn written(&self, _: TensorId, batch: &Batch) -> Region {

@@ -94,6 +94,10 @@ impl Op for Gather {
         2 * u64::from(batch.count) * self.features as u64
     }
 
+    fn iterations(&self, _: Class, _: &Batch) -> u64 {
+        0
+    }
+
     fn written(&self, _: TensorId, batch: &Batch) -> Region {
         Region::Rows(0..batch.count as usize)
     }

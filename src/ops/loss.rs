@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, twins, wgsl};
+use super::{Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, rounds, twins, wgsl};
 use crate::compute::fetch;
 use crate::model::activations::{IDENTITY, Output, Saves};
 use crate::model::losses::{self, Form};
@@ -249,6 +249,11 @@ impl Op for Loss {
     fn flops(&self, batch: &Batch) -> u64 {
         // An estimate: a dozen operations for each output.
         12 * u64::from(batch.count) * self.outputs as u64
+    }
+
+    fn iterations(&self, _: Class, _: &Batch) -> u64 {
+        // The greatest output twice, a softmax in three; then what fills up a vec4.
+        5 * rounds(self.outputs as u64) + rounds(3_u64)
     }
 
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region {

@@ -1,6 +1,6 @@
 //! The matrix products of a kernel, as WGSL: how their operands lie in memory, and the tiles for a class of device.
 
-use super::{Class, Tile, wgsl};
+use super::{Class, Tile, rounds, wgsl};
 
 /// How a kernel finds one operand of a product in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,18 @@ impl Product {
             (Stored::Across, _) => wgsl!("lib/right_across.wgsl"),
         };
         [left, right]
+    }
+}
+
+/// Iterations of one invocation of a product on a processor: `depth4` vec4s are summed up, and what becomes of each row
+/// takes `finish` iterations.
+pub(super) fn iterations(class: Class, depth4: u32, finish: u64) -> u64 {
+    // The sums of a tile move up by one row for each that is done.
+    let moved = |rows: u64| rounds(rows) + rows * (rounds(rows - 1) + finish);
+    match class {
+        Class::Tiny => rounds(depth4) + finish,
+        Class::SoftwareLanes => rounds(depth4) + moved(32),
+        Class::Software | Class::Hardware => rounds(depth4) + u64::from(depth4) * rounds(4_u64) + moved(16),
     }
 }
 

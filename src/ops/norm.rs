@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::update::{Parameter, Penalty};
 use super::{
-    Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, twins, wgsl,
+    Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, rounds, twins, wgsl,
 };
 use crate::model::real::{Accumulator, Real};
 
@@ -103,6 +103,11 @@ impl Op for Norm {
 
     fn flops(&self, _: &Batch) -> u64 {
         16 * u64::from(self.length4)
+    }
+
+    fn iterations(&self, _: Class, _: &Batch) -> u64 {
+        let threads = 64;
+        rounds(u64::from(self.length4).div_ceil(threads * PARTIALS as u64)) + rounds(u64::from(threads.ilog2()))
     }
 
     fn written(&self, _: TensorId, _: &Batch) -> Region {

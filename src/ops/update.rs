@@ -3,7 +3,9 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, twins, wgsl};
+use super::{
+    Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, rounds, twins, wgsl,
+};
 use crate::model::optimizers::{At, Optimizer};
 use crate::model::real::Real;
 
@@ -208,6 +210,10 @@ impl Op for Update {
     fn flops(&self, _: &Batch) -> u64 {
         // An estimate: a dozen operations for each parameter.
         48 * u64::from(self.length4)
+    }
+
+    fn iterations(&self, _: Class, _: &Batch) -> u64 {
+        self.clip_norm.map_or(0, |clip| rounds(clip.count as u64))
     }
 
     fn written(&self, _: TensorId, _: &Batch) -> Region {

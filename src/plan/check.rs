@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Element, Phase, Plan, Role, Step, Tensor};
 use crate::error::{Error, Result};
-use crate::ops::{Access, Binding, TensorId};
+use crate::ops::{Access, Batch, Binding, Class, TensorId};
 
 /// Storage buffers a kernel may bind: WebGPU's default.
 pub const MAX_BINDINGS: usize = 8;
@@ -22,6 +22,26 @@ impl Plan {
             let mut written: HashSet<TensorId> = self.ids().filter(|&id| self.is_resident(id)).collect();
             for step in self.steps(phase) {
                 self.check_step(step, &mut written)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that no step loops longer than a device lets it, which runs the kernels of a class in each phase. The error
+    /// has the step's label.
+    pub fn check_loops(&self, most: u64, class: impl Fn(Phase) -> Class) -> Result<()> {
+        for (phase, rows) in [(Phase::Train, self.batch_size), (Phase::Evaluate, self.evaluation_batch_size)] {
+            let batch = Batch { count: rows as u32, ..Batch::default() };
+            for step in self.steps(phase) {
+                let iterations = step.op.iterations(class(phase), &batch);
+                if iterations > most {
+                    return Err(Error::device(format!(
+                        "`{}` with a batch of {rows} rows loops {iterations} times, and this adapter ends loops after \
+                         {most} without an error",
+                        step.label
+                    ))
+                    .remedy("use --device cpu or a smaller batch"));
+                }
             }
         }
         Ok(())
@@ -117,6 +137,9 @@ mod tests {
             1
         }
         fn flops(&self, _: &Batch) -> u64 {
+            0
+        }
+        fn iterations(&self, _: Class, _: &Batch) -> u64 {
             0
         }
         fn written(&self, _: TensorId, _: &Batch) -> Region {

@@ -70,10 +70,10 @@ pub trait Executor {
     /// Runs a list of steps once for each batch, in order. It may return before the device is done; reads wait.
     fn run(&mut self, phase: Phase, batches: &[Batch]) -> Result<()>;
 
-    /// Whether [`Executor::run`] takes many training steps in one dispatch, by a kernel that [`Executor::run_step`] does
-    /// not run.
-    fn joins(&self) -> bool {
-        false
+    /// How many training steps [`Executor::run`] takes in one dispatch, by a kernel that [`Executor::run_step`] does not
+    /// run; `None` where it runs the steps of a list one by one.
+    fn joined_steps(&self) -> Option<usize> {
+        None
     }
 
     /// Runs one step of a list.

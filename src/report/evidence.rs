@@ -122,7 +122,7 @@ pub fn gather(mut trainer: Trainer<'_>, config: &Config, data: &Dataset) -> Evid
         (Inputs::Image(_), _) => None,
     };
     let batch = batch(executor, config, data);
-    let profile = match executor.joins() {
+    let profile = match executor.joined_steps().is_some() {
         true => bench::profile_joined(executor, &batch),
         false => bench::profile_within(executor, &batch, PROFILE),
     };

@@ -79,6 +79,9 @@ impl Op for Broken {
     fn flops(&self, batch: &Batch) -> u64 {
         self.dense.flops(batch)
     }
+    fn iterations(&self, class: Class, batch: &Batch) -> u64 {
+        self.dense.iterations(class, batch)
+    }
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region {
         self.dense.written(tensor, batch)
     }

@@ -220,7 +220,9 @@ fn single(device: &Device) -> Result<(), Failed> {
         for options in [Options::default(), Options { single: true, class: Some(Class::Tiny), ..Options::default() }] {
             subject.options = options;
             let mut trainer = trainer(&subject, On::Gpu(device))?;
-            ensure(trainer.executor().joins() != options.single, || "steps are not joined".to_owned())?;
+            ensure(trainer.executor().joined_steps().is_some() != options.single, || {
+                "steps are not joined".to_owned()
+            })?;
             train(&mut trainer, usize::MAX, usize::MAX)?;
             ends.push(ending(&mut trainer)?);
         }

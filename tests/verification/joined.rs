@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use libtest_mimic::Failed;
-use wgrad::gpu::{Device, GpuExecutor, Options};
+use wgrad::gpu::{Device, GPU_THREADS, GpuExecutor, Options, VECTOR, join};
 use wgrad::ops::{Batch, Class};
 use wgrad::plan::{Executor, Phase, Plan, Role};
 use wgrad::verify::{self, Report};
@@ -19,6 +19,7 @@ pub const GPU: &[(&str, Test)] = &[
     ("joined_steps_give_the_bits_of_single_kernels_and_are_verified", same_bits),
     ("joined_steps_compare_a_count_known_from_the_shapes", counted),
     ("a_fault_in_the_joined_kernel_is_found", faults),
+    ("no_joined_step_loops_more_often_than_its_ops_say", loops),
     ("a_network_that_is_not_tiny_runs_its_ops_by_themselves", not_tiny),
 ];
 
@@ -53,7 +54,7 @@ fn same_bits(device: &Device) -> Result<(), Failed> {
         // Compiling takes most of the time: each network one way beside the usual one.
         for options in [Options::default(), if i % 2 == 0 { hardware } else { checked }] {
             let mut joined = executor(device, &subject, options)?;
-            if !joined.joins() {
+            if !joined.joined_steps().is_some() {
                 continue;
             }
             let plan = subject.plan()?;
@@ -100,8 +101,18 @@ fn counted(device: &Device) -> Result<(), Failed> {
     // Each op of each batch, as by itself, and then all batches together.
     let rows: Vec<usize> = batches.iter().map(|batch| batch.count as usize).collect();
     let alone: usize = rows.iter().map(|&rows| expected(&plan, Phase::Train, rows)).sum();
-    let want = alone + left(&plan, rows.iter().sum());
-    ensure(batches.len() == 2 && report.passed() && got == want, || format!("{got} compared, {want} expected"))
+    let steps = join(&plan, VECTOR)?.map_or(0, |joined| joined.batches);
+    // Each step has places of its own in the results, from the first one on again where there is no more room.
+    let room = plan.tensor(plan.results).rows;
+    let (mut end, mut most) = (0, 0);
+    for rows in rows.iter().cycle().take(steps) {
+        end = if end + rows <= room { end + rows } else { *rows };
+        most = most.max(end);
+    }
+    let want = alone + left(&plan, most);
+    ensure(batches.len() == 2 && steps > 100 && report.passed() && got == want, || {
+        format!("{got} compared, {want} expected")
+    })
 }
 
 /// What is wrong with the kernel, and how it is made so.
@@ -125,6 +136,10 @@ fn one_step_less(source: &str) -> String {
     changed(source, "batch < call.batches", "batch + 1u < call.batches")
 }
 
+fn fifty_steps_only(source: &str) -> String {
+    changed(source, "batch < call.batches", "batch < min(call.batches, 50u)")
+}
+
 fn one_step_only(source: &str) -> String {
     changed(source, "batch < call.batches", "batch < min(call.batches, 1u)")
 }
@@ -137,14 +152,14 @@ fn another_place(source: &str) -> String {
 
 fn report(device: &Device, subject: &Subject, spoil: Option<fn(&str) -> String>) -> Result<Report, Failed> {
     let mut executor = executor(device, subject, Options { spoil, ..Options::default() })?;
-    ensure(executor.joins(), || "the network is tiny".to_owned())?;
+    ensure(executor.joined_steps().is_some(), || "the network is tiny".to_owned())?;
     Ok(verify::verify(&mut executor, &mut reference(subject)?, &batches(subject)?)?)
 }
 
 fn faults(device: &Device) -> Result<(), Failed> {
     let subject = small();
     report(device, &subject, None)?.verdict("without a fault")?;
-    let faults: [Fault; 10] = [
+    let faults: [Fault; 11] = [
         ("op 0 left out", without::<0>),
         ("op 1 left out", without::<1>),
         ("op 2 left out", without::<2>),
@@ -153,6 +168,7 @@ fn faults(device: &Device) -> Result<(), Failed> {
         ("op 5 left out", without::<5>),
         ("every batch as the first", first_params),
         ("one step less", one_step_less),
+        ("fifty steps only", fifty_steps_only),
         ("one step only", one_step_only),
         ("a tensor in another place", another_place),
     ];
@@ -166,6 +182,54 @@ fn faults(device: &Device) -> Result<(), Failed> {
         ensure(code == 7 && message.contains("`, joined with others, wrote wrong numbers"), || message.clone())?;
     }
     Ok(())
+}
+
+/// The kernel that counts the iterations of all loops, the one that leaves a loop included, and ends by writing them to
+/// the first rows of the results, an invocation each, with [`MARK`] beside them.
+fn counting(source: &str) -> String {
+    // `results[p.slot + m] = …` of `loss`, the only op whose rows are called m and are one vec4.
+    let row = |line: &&str| line.contains("_vectors[0u + (") && line.contains(" + m)] = ");
+    let results =
+        source.lines().find(row).and_then(|line| line.trim().split_once('[')).map(|(name, _)| name.to_owned());
+    let mut counting = String::from("var<private> rounds: u32;\n");
+    for line in source.lines() {
+        let is_for = line.trim().starts_with("for (");
+        if is_for {
+            counting += "rounds += 1u;\n";
+        }
+        counting = counting + line + "\n";
+        if is_for || line.trim() == "loop {" {
+            counting += "rounds += 1u;\n";
+        }
+    }
+    let end = counting.trim_end().strip_suffix('}').expect("`main` is the last function").to_owned();
+    let results = results.expect("the loss writes its results");
+    format!("{end}    {results}[lane] = vec4(f32(rounds), {MARK}.0, 0.0, 0.0);\n}}\n")
+}
+
+const MARK: u32 = 12_345;
+
+fn loops(device: &Device) -> Result<(), Failed> {
+    const STEPS: usize = 3;
+    let mut joined = 0;
+    for (name, subject) in networks() {
+        let plan = subject.plan()?;
+        let mut executor = executor(device, &subject, Options { spoil: Some(counting), ..Options::default() })?;
+        if executor.joined_steps().is_none() {
+            continue;
+        }
+        let threads = if device.class() == Class::Hardware { GPU_THREADS } else { VECTOR };
+        let told = join(&plan, threads)?.map_or(0, |joined| joined.iterations) * STEPS as u64 + 1;
+        executor.run(Phase::Train, &vec![batches(&subject)?[0]; STEPS])?;
+        let written = executor.read(plan.results, 0..threads as usize)?;
+        let counts: Vec<u64> = written.chunks(2).map(|row| row[0] as u64).collect();
+        let most = counts.iter().copied().max().unwrap_or(0);
+        println!("    {name}: {most} of {told}");
+        ensure(written.chunks(2).all(|row| row[1] == MARK as f32), || format!("{name}: {written:?} is no count"))?;
+        ensure((STEPS as u64..=told).contains(&most), || format!("{name}: {most} iterations, its ops say {told}"))?;
+        joined += 1;
+    }
+    ensure(joined >= 9, || format!("only {joined} networks were joined"))
 }
 
 fn not_tiny(device: &Device) -> Result<(), Failed> {
@@ -186,7 +250,7 @@ fn not_tiny(device: &Device) -> Result<(), Failed> {
         let (dispatches, ops) = (executor.counts().dispatches - before, executor.plan().train.len() as u64);
         let want = if joins { 1 } else { 3 * ops };
         let told = device.joins(&*subject.plan()?);
-        ensure((executor.joins(), told, dispatches) == (joins, joins, want), || {
+        ensure((executor.joined_steps().is_some(), told, dispatches) == (joins, joins, want), || {
             format!("{dispatches} dispatches for 3 steps of {ops} ops, {want} expected")
         })?;
     }

@@ -9,6 +9,7 @@ mod require;
 mod subject;
 
 mod joined;
+mod loops;
 mod networks;
 mod overrun;
 mod random;
@@ -38,7 +39,7 @@ fn main() {
     let each = [networks::EACH, saboteur::EACH].concat();
     subject::main(
         &each,
-        &[networks::GPU, overrun::GPU, joined::GPU, random::GPU].concat(),
+        &[networks::GPU, overrun::GPU, joined::GPU, loops::GPU, random::GPU].concat(),
         &[verdict::PLAIN, random::PLAIN].concat(),
     )
 }
