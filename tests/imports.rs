@@ -10,7 +10,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("compute", &[]),
     ("config", &["error"]),
-    ("data", &["config", "error"]),
+    ("data", &["compute", "config", "error"]),
     ("model", &["compute", "config", "error"]),
     ("ops", &["model", "compute", "config", "error"]),
     ("plan", &["ops", "model", "config", "error"]),

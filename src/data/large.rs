@@ -76,9 +76,7 @@ fn scan(
         let is_kept = kept.is_none_or(|kept| kept.get(row).is_some_and(|&kept| kept as usize == in_file));
         in_file += 1;
         if is_kept && result.is_ok() {
-            for (value, &column) in values.iter_mut().zip(columns) {
-                *value = arrays.x.kind.element(bytes, column);
-            }
+            arrays.x.kind.read(bytes, columns, &mut values);
             result = f(row, &values);
             row += 1;
         }

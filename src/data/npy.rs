@@ -5,18 +5,23 @@ use std::sync::{Arc, Mutex};
 use super::stored::Part;
 use crate::error::{Error, Result};
 
-/// Element types, little-endian. Each row: NumPy's name, bytes an element, and how to read one.
+/// Element types, little-endian. Each row: NumPy's name, bytes an element, and how to read some of a row.
 #[derive(Debug)]
 pub(super) struct Kind {
     name: &'static str,
     pub size: usize,
     float: bool,
-    read: fn(&[u8]) -> f64,
+    read: fn(&[u8], &[usize], &mut [f64]),
 }
 
 macro_rules! reads {
     ($type:ty) => {
-        |bytes| bytes.try_into().map_or(f64::NAN, |bytes| <$type>::from_le_bytes(bytes) as f64)
+        |row, columns, values| {
+            let (elements, _) = row.as_chunks();
+            for (value, &column) in values.iter_mut().zip(columns) {
+                *value = <$type>::from_le_bytes(elements[column]) as f64;
+            }
+        }
     };
 }
 
@@ -44,9 +49,9 @@ impl Kind {
         KINDS.iter().find(|kind| kind.name == name)
     }
 
-    /// Element `at` of a row's bytes.
-    pub fn element(&self, row: &[u8], at: usize) -> f64 {
-        (self.read)(&row[at * self.size..(at + 1) * self.size])
+    /// Reads the elements at `columns` of a row's bytes into `values`.
+    pub fn read(&self, row: &[u8], columns: &[usize], values: &mut [f64]) {
+        (self.read)(row, columns, values);
     }
 
     pub fn is_float(&self) -> bool {
@@ -160,7 +165,11 @@ impl Array {
     /// One column, read row by row.
     pub fn column(&self, column: usize) -> Result<Vec<f64>> {
         let mut values = Vec::with_capacity(self.rows());
-        self.each_row(&mut |row| values.push(self.kind.element(row, column)))?;
+        self.each_row(&mut |row| {
+            let mut value = [0.0];
+            self.kind.read(row, &[column], &mut value);
+            values.extend(value);
+        })?;
         Ok(values)
     }
 

@@ -7,12 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Rows;
 use super::npy::Kind;
+use crate::compute::fetch;
 use crate::error::{Error, Result};
 
 /// Rows that lie further apart than this are read one by one: as far as reading on costs what another read does.
 const GAP: u64 = 4 << 10;
 /// Bytes that are read at a time.
 const PIECE: u64 = 1 << 20;
+
+/// Rows between the one that is converted and the one whose place is brought into the cache.
+const AHEAD: usize = 16;
 
 /// Rows one after the other in a file.
 #[derive(Debug)]
@@ -92,15 +96,15 @@ impl Stored {
         match content {
             Content::Bytes { .. } => {
                 let target = into.bytes(rows.len() * columns);
-                each(parts, kept.as_deref(), columns, rows, &mut |at, row| {
-                    target[at * columns..(at + 1) * columns].copy_from_slice(row);
-                })
+                each(parts, kept.as_deref(), columns, rows, target, |row, to| to.copy_from_slice(row))
             }
             Content::Numbers { kind, stride, features } => {
                 let target = into.numbers(rows.len() * columns);
-                each(parts, kept.as_deref(), kind.size * stride, rows, &mut |at, row| {
-                    for (to, number) in target[at * columns..(at + 1) * columns].iter_mut().zip(features) {
-                        let value = kind.element(row, number.column);
+                let places: Vec<usize> = features.iter().map(|number| number.column).collect();
+                let mut values = vec![0.0; columns];
+                each(parts, kept.as_deref(), kind.size * stride, rows, target, |row, to| {
+                    kind.read(row, &places, &mut values);
+                    for ((to, number), &value) in to.iter_mut().zip(features).zip(&values) {
                         let value = if value.is_nan() { number.fill } else { value };
                         *to = ((value - number.mean) / number.deviation) as f32;
                     }
@@ -110,53 +114,82 @@ impl Stored {
     }
 }
 
-/// Calls `f` with the place in `rows` and the bytes of each row, in the file's order.
-fn each(
+/// A row of the file and its place among those that are wanted, in one word, which is sorted faster than a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Named(u64);
+
+impl Named {
+    fn new(row: u32, at: u32) -> Self {
+        Named(u64::from(row) << 32 | u64::from(at))
+    }
+
+    fn row(self) -> usize {
+        (self.0 >> 32) as usize
+    }
+
+    fn at(self) -> usize {
+        self.0 as u32 as usize
+    }
+}
+
+/// Converts the named rows, each from its bytes to its place in `target`, in the file's order.
+fn each<E>(
     parts: &[Arc<Part>],
     kept: Option<&[u32]>,
     row_bytes: usize,
     rows: &[u32],
-    f: &mut dyn FnMut(usize, &[u8]),
+    target: &mut [E],
+    mut convert: impl FnMut(&[u8], &mut [E]),
 ) -> Result<()> {
+    let columns = target.len() / rows.len().max(1);
     let in_file = |row: u32| kept.map_or(row, |kept| kept[row as usize]);
-    let mut order: Vec<(u32, u32)> = rows.iter().zip(0..).map(|(&row, at)| (in_file(row), at)).collect();
+    let mut order: Vec<Named> = rows.iter().zip(0..).map(|(&row, at)| Named::new(in_file(row), at)).collect();
     order.sort_unstable();
     let (mut rest, mut first) = (&order[..], 0);
     for part in parts {
         let end = first + part.rows;
-        let (own, others) = rest.split_at(rest.partition_point(|&(row, _)| (row as usize) < end));
-        part.each(own, first, row_bytes, f)?;
+        let (own, others) = rest.split_at(rest.partition_point(|named| named.row() < end));
+        part.each(own, first, row_bytes, |row, at, later| {
+            // Places follow each other at random, so a processor cannot foresee them.
+            if let Some(later) = later {
+                let to = &target[later * columns..(later + 1) * columns];
+                [to.first(), to.last()].into_iter().flatten().for_each(fetch);
+            }
+            convert(row, &mut target[at * columns..(at + 1) * columns]);
+        })?;
         (rest, first) = (others, end);
     }
     Ok(())
 }
 
 impl Part {
-    /// Rows `order`, ascending and counted from `first` on, each with its place.
+    /// Calls `f` with the bytes and the place of rows `order`, ascending and counted from `first` on, and the place of
+    /// one that comes later.
     fn each(
         &self,
-        order: &[(u32, u32)],
+        order: &[Named],
         first: usize,
         row_bytes: usize,
-        f: &mut dyn FnMut(usize, &[u8]),
+        mut f: impl FnMut(&[u8], usize, Option<usize>),
     ) -> Result<()> {
-        let start = |row: u32| (row as usize - first) as u64 * row_bytes as u64;
+        let start = |named: Named| (named.row() - first) as u64 * row_bytes as u64;
         let row_bytes = row_bytes as u64;
         let mut buffer = Vec::new();
         let mut rest = order;
-        while let Some(&(row, _)) = rest.first() {
-            let begin = start(row);
+        while let Some(&named) = rest.first() {
+            let begin = start(named);
             let (mut count, mut end) = (1, begin + row_bytes);
-            while let Some(&(next, _)) = rest.get(count)
+            while let Some(&next) = rest.get(count)
                 && start(next) <= end + GAP
                 && start(next) + row_bytes <= begin + PIECE
             {
                 (count, end) = (count + 1, start(next) + row_bytes);
             }
             self.read(begin, (end - begin) as usize, &mut buffer)?;
-            for &(row, at) in &rest[..count] {
-                let from = (start(row) - begin) as usize;
-                f(at as usize, &buffer[from..from + row_bytes as usize]);
+            for (i, &named) in rest[..count].iter().enumerate() {
+                let from = (start(named) - begin) as usize;
+                let later = rest.get(i + AHEAD).map(|named| named.at());
+                f(&buffer[from..from + row_bytes as usize], named.at(), later);
             }
             rest = &rest[count..];
         }

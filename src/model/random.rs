@@ -4,6 +4,8 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::compute::fetch;
+
 /// What a stream of random numbers is for; streams of one seed are independent of each other.
 #[derive(Debug, Clone, Copy)]
 pub enum Stream {
@@ -46,17 +48,31 @@ pub fn normal(generator: &mut impl Rng) -> f64 {
 
 /// Shuffles in place (Fisher & Yates), without bias below 2³² elements.
 pub fn shuffle<T>(values: &mut [T], generator: &mut impl Rng) {
-    for i in (1..values.len()).rev() {
-        // Lemire's multiplication with rejection (2019) gives each of 0 ..= i the same probability.
-        let range = i as u64 + 1;
-        let reject = range.wrapping_neg() % range;
-        let j = loop {
-            let wide = u128::from(generator.next_u64()) * u128::from(range);
-            if wide as u64 >= reject {
-                break (wide >> 64) as usize;
-            }
-        };
-        values.swap(i, j);
+    // Drawn some at a time, so that the elements of a large array are on their way before they are swapped.
+    let mut drawn = [0; 16];
+    let mut end = values.len();
+    while end > 1 {
+        let count = drawn.len().min(end - 1);
+        for (range, j) in (end - count + 1..=end).rev().zip(&mut drawn) {
+            *j = below(range, generator);
+            fetch(&values[*j]);
+        }
+        for (i, &j) in (end - count..end).rev().zip(&drawn) {
+            values.swap(i, j);
+        }
+        end -= count;
+    }
+}
+
+/// One of 0 … range − 1, each with the same probability: Lemire's multiplication with rejection (2019).
+fn below(range: usize, generator: &mut impl Rng) -> usize {
+    let range = range as u64;
+    loop {
+        let wide = u128::from(generator.next_u64()) * u128::from(range);
+        // The bound is below `range`, so the division is needed rarely.
+        if wide as u64 >= range || wide as u64 >= range.wrapping_neg() % range {
+            return (wide >> 64) as usize;
+        }
     }
 }
 
@@ -114,6 +130,46 @@ mod tests {
             assert_eq!(values, (0..8).collect::<Vec<_>>());
         }
         assert!(firsts.iter().all(|&count| (420..580).contains(&count)), "{firsts:?}");
+    }
+
+    #[test]
+    fn a_shuffle_of_any_length_is_that_of_the_definition() {
+        for length in [0, 1, 2, 15, 16, 17, 18, 32, 33, 34, 1000] {
+            let (mut values, mut wanted): (Vec<usize>, Vec<usize>) = ((0..length).collect(), (0..length).collect());
+            let [ours, theirs] = &mut [0, 0].map(|_| generator(5, Stream::Shuffle(length as u32)));
+            shuffle(&mut values, ours);
+            for i in (1..length).rev() {
+                wanted.swap(i, below(i + 1, theirs));
+            }
+            assert_eq!((values, ours.next_u64()), (wanted, theirs.next_u64()));
+        }
+    }
+
+    /// Draws the given numbers.
+    struct Fixed(std::vec::IntoIter<u64>);
+
+    impl rand::TryRng for Fixed {
+        type Error = std::convert::Infallible;
+        fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+            unreachable!("64 bits are drawn")
+        }
+        fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+            Ok(self.0.next().expect("drawn too often"))
+        }
+        fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Self::Error> {
+            unreachable!("64 bits are drawn")
+        }
+    }
+
+    #[test]
+    fn draws_that_would_favour_some_places_are_rejected() {
+        // 2⁶⁴ leaves 4 over when it is divided by 6, so products whose lower half is below 4 are too many.
+        let draw = |numbers: &[u64]| below(6, &mut Fixed(numbers.to_vec().into_iter()));
+        let first = |place: u64| (u128::from(place) << 64).div_ceil(6) as u64;
+        assert_eq!(draw(&[first(0), u64::MAX]), 5, "a lower half of 0 is drawn again");
+        assert_eq!(draw(&[first(3), first(4), 7]), 0, "of 0 and of 2 too");
+        assert_eq!([draw(&[first(2)]), draw(&[first(5)])], [2, 5], "of 4 it stands");
+        assert_eq!([draw(&[1]), draw(&[first(1) + 1])], [0, 1]);
     }
 
     #[test]

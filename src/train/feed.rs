@@ -2,11 +2,15 @@
 //! in the order in which steps take them, so a batch finds its own one after the other, and the results are those of a
 //! resident data set to the bit. It knows executors by their trait only.
 
+use std::mem;
 use std::ops::Range;
+use std::panic;
+use std::thread::{self, JoinHandle};
 
 use super::Trainer;
 use super::setup::RowWeights;
-use crate::data::{Dataset, Features, Rows};
+use crate::compute;
+use crate::data::{Dataset, Features, Rows, Stored};
 use crate::error::Result;
 use crate::ops::Batch;
 use crate::plan::{Executor, Phase, Plan, Values};
@@ -19,12 +23,38 @@ pub struct Feed {
     /// The places whose rows are in `rows`.
     read: Range<usize>,
     rows: Rows,
+    ahead: Option<Ahead>,
     targets: Vec<f32>,
 }
 
-/// Bytes of rows that are read from a file at a time, for several windows: each time the file is gone through from
-/// front to back.
-const READ_BYTES: usize = 64 << 20;
+/// Windows whose rows are read from a file at a time: each time the file is gone through from front to back.
+pub const WINDOWS: usize = 8;
+
+/// Rows between the one whose target is taken and the one whose target is brought into the cache: rows of a shuffled
+/// order lie where no processor foresees it.
+const AHEAD: usize = 16;
+
+/// Rows that are read from a file on a thread of their own, while the steps before them run.
+#[derive(Debug)]
+struct Ahead {
+    places: Range<usize>,
+    thread: JoinHandle<Result<Rows>>,
+}
+
+impl Ahead {
+    /// Starts to read the rows of places `places`; None where there is no thread to be had.
+    fn start(stored: &Stored, order: &[u32], places: Range<usize>, mut room: Rows) -> Option<Self> {
+        let (stored, rows) = (stored.clone(), order[places.clone()].to_vec());
+        let read = move || stored.copy(&rows, &mut room).map(|()| room);
+        let thread = thread::Builder::new().name("wgrad read".into()).spawn(read).ok()?;
+        Some(Ahead { places, thread })
+    }
+
+    /// Waits for the rows.
+    fn finish(self) -> Result<Rows> {
+        self.thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+    }
+}
 
 impl Feed {
     /// Writes the named rows of a data set to the device, one after the other from row 0 on. The device may still be
@@ -45,16 +75,30 @@ impl Feed {
         self.send(executor, data, weights, rows, 0)
     }
 
-    /// Reads the rows of places `places`, and of some that follow where they come from a file, up to place `end`.
+    /// Reads the rows of the window at `places`. Where they come from a file, those of the windows behind it are read
+    /// too, up to place `end`, and then those behind them ahead.
     fn fetch(&mut self, data: &Dataset, order: &[u32], places: &Range<usize>, end: usize) -> Result<()> {
         if self.read.start <= places.start && places.end <= self.read.end {
             return Ok(());
         }
-        let row_bytes = data.feature_columns() * if data.features.scaling().is_some() { 1 } else { 4 };
-        let ahead = if matches!(data.features, Features::Stored(_)) { READ_BYTES / row_bytes } else { 0 };
-        let read = places.start..(places.start + ahead.max(places.len())).min(end);
         self.read = 0..0;
-        data.features.copy(&order[read.clone()], &mut self.rows)?;
+        let Features::Stored(stored) = &data.features else {
+            data.features.copy(&order[places.clone()], &mut self.rows)?;
+            self.read = places.clone();
+            return Ok(());
+        };
+        let windows = |start: usize| start..(start + WINDOWS * places.len()).min(end);
+        let read = windows(places.start);
+        let room = match self.ahead.take().filter(|ahead| ahead.places == read) {
+            Some(ahead) => mem::replace(&mut self.rows, ahead.finish()?),
+            None => {
+                stored.copy(&order[read.clone()], &mut self.rows)?;
+                Rows::default()
+            }
+        };
+        if read.end < end {
+            self.ahead = Ahead::start(stored, order, windows(read.end), room);
+        }
         self.read = read;
         Ok(())
     }
@@ -70,7 +114,10 @@ impl Feed {
     ) -> Result<()> {
         self.targets.clear();
         let width = data.target_columns();
-        for &row in rows {
+        for (i, &row) in rows.iter().enumerate() {
+            if let Some(&later) = rows.get(i + AHEAD) {
+                compute::fetch(&data.targets[later as usize * width]);
+            }
             self.targets.extend_from_slice(&data.targets[row as usize * width..][..width]);
             self.targets.push(weights.of(data, row) as f32);
         }
@@ -87,7 +134,7 @@ impl Feed {
 
     /// Forgets what is loaded: the row order has changed.
     pub fn reset(&mut self) {
-        (self.loaded, self.read) = (0..0, 0..0);
+        (self.loaded, self.read, self.ahead) = (0..0, 0..0, None);
     }
 
     /// The batch as the device finds it, if its rows are there.

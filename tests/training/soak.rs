@@ -161,7 +161,8 @@ fn stays_in_its_file(on: On) -> Result<(), Failed> {
     })
 }
 
-fn write(path: &std::path::Path, rows: usize, columns: usize) -> std::io::Result<()> {
+/// An archive of numbers in 0 … 1 and a target of 17 numbers in turn.
+pub fn write(path: &std::path::Path, rows: usize, columns: usize) -> std::io::Result<()> {
     let mut archive = Archive::create(path, false)?;
     let mut state = 1_u32;
     let mut random = move || {

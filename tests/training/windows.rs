@@ -1,18 +1,20 @@
 //! A data set that is streamed window by window; the network must not notice.
 
-use std::ops::ControlFlow;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
+use std::path::PathBuf;
 
 use libtest_mimic::Failed;
 use wgrad::Result;
-use wgrad::data::Dataset;
+use wgrad::config::Data;
+use wgrad::data::{self, Dataset};
 use wgrad::ops::{Batch, TensorId};
 use wgrad::plan::{Counts, DeviceInfo, Executor, Phase, Plan, Role, Values};
+use wgrad::train::feed::WINDOWS;
 use wgrad::train::range_test::Sweep;
 use wgrad::train::{Epoch, Set, Trainer};
 
 use crate::subject::{Each, On, Subject, as_bytes, classes, ensure, regression, split};
-use crate::{Trained, train, trainer};
+use crate::{Trained, soak, train, trainer};
 
 pub const EACH: &[(&str, Each)] = &[
     ("windows_of_numbers_train_to_the_bits_of_resident_data", |on| same_bits(on, DENSE, numbers(), true)),
@@ -24,6 +26,8 @@ pub const EACH: &[(&str, Each)] = &[
     ("windows_in_the_order_of_the_file_train_to_the_bits_of_resident_data", |on| {
         same_bits(on, DENSE, numbers(), false)
     }),
+    ("rows_that_are_read_ahead_from_a_file_train_to_the_bits_of_resident_data", read_ahead),
+    ("a_file_that_shrinks_while_it_is_read_ahead_ends_the_training_where_its_rows_are_missing", shrinks),
     ("a_streamed_training_that_is_resumed_within_an_epoch_ends_in_the_same_bits", resumed),
     ("each_row_of_a_streamed_epoch_is_written_once", cost),
     ("a_range_test_on_windows_has_the_losses_of_resident_data", range_test),
@@ -76,6 +80,73 @@ fn same_bits(on: On, layers: &str, data: Dataset, shuffle: bool) -> Result<(), F
         "an epoch or its validation is missing".into()
     })?;
     ensure(windows == whole, || format!("windows: {:?}\nresident: {:?}", windows.epochs, whole.epochs))
+}
+
+/// Rows of two numbers in a file, of which half are trained on, and in memory.
+fn in_a_file(name: &str) -> Result<(NamedFile, Dataset, Dataset), Failed> {
+    let file = NamedFile::new(name);
+    soak::write(&file.0, 40_000, 2)?;
+    let options = Data { source: Some(file.0.display().to_string()), split: [0.5, 0.3, 0.2], ..Data::default() };
+    let [stored, memory] = [0, u64::MAX].map(|from| data::load_beyond(&options, 1, from));
+    Ok((file, stored?, memory?))
+}
+
+/// A file that goes when the test ends.
+struct NamedFile(PathBuf);
+
+impl NamedFile {
+    fn new(name: &str) -> Self {
+        NamedFile(std::env::temp_dir().join(format!("wgrad-windows-{}-{name}.npz", std::process::id())))
+    }
+}
+
+impl Drop for NamedFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Training and validation take more windows than are read at a time.
+fn of_several_reads(data: Dataset, batch_size: usize, shuffle: bool) -> Result<Subject, Failed> {
+    let run =
+        format!("[model]\nlayers = [{DENSE}]\n[train]\nepochs = 2\nbatch_size = {batch_size}\nshuffle = {shuffle}");
+    let subject = streamed(Subject::new(&run, data))?;
+    let (rows, split) = (subject.plan()?.data_rows(), &subject.data.split);
+    ensure(2 * WINDOWS * rows < split.train.len() && WINDOWS * rows < split.validation.len(), || {
+        format!("windows of {rows} rows are read at once")
+    })?;
+    Ok(subject)
+}
+
+fn read_ahead(on: On) -> Result<(), Failed> {
+    let (_file, stored, memory) = in_a_file("ahead")?;
+    for shuffle in [true, false] {
+        let in_file = train(&of_several_reads(stored.clone(), 100, shuffle)?, on)?;
+        let in_memory = train(&Subject { window: None, ..of_several_reads(memory.clone(), 100, shuffle)? }, on)?;
+        ensure(in_file == in_memory, || format!("in a file: {:?}\nin memory: {:?}", in_file.epochs, in_memory.epochs))?;
+    }
+    Ok(())
+}
+
+fn shrinks(on: On) -> Result<(), Failed> {
+    let (file, stored, _) = in_a_file("shrinks")?;
+    let subject = of_several_reads(stored, 10, false)?;
+    let mut trainer = trainer(&subject, on)?;
+    let rows = std::fs::OpenOptions::new().write(true).open(&file.0)?;
+    rows.set_len(40_000 * 8 * 3 / 4)?;
+    let mut done = 0;
+    let ended = trainer.advance(&mut |steps| {
+        done = steps;
+        ControlFlow::Continue(())
+    });
+    let Err(error) = ended else { return Err("rows that are missing were trained on".into()) };
+    let text = error.to_string();
+    ensure(
+        error.exit_code() == 3 && text.contains("cannot be read any more") && text.contains("-shrinks.npz"),
+        || text,
+    )?;
+    // Of the 2000 steps a quarter has no rows, and those before it that were to be read at the same time.
+    ensure((256..1500).contains(&done), || format!("it ends after {done} steps"))
 }
 
 /// What a trainer ends with.
