@@ -146,15 +146,15 @@ mod tests {
     }
 
     /// Draws the given numbers.
-    struct Fixed(std::vec::IntoIter<u64>);
+    struct Fixed<'a>(std::slice::Iter<'a, u64>);
 
-    impl rand::TryRng for Fixed {
+    impl rand::TryRng for Fixed<'_> {
         type Error = std::convert::Infallible;
         fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
             unreachable!("64 bits are drawn")
         }
         fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-            Ok(self.0.next().expect("drawn too often"))
+            Ok(*self.0.next().expect("drawn too often"))
         }
         fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Self::Error> {
             unreachable!("64 bits are drawn")
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn draws_that_would_favour_some_places_are_rejected() {
         // 2⁶⁴ leaves 4 over when it is divided by 6, so products whose lower half is below 4 are too many.
-        let draw = |numbers: &[u64]| below(6, &mut Fixed(numbers.to_vec().into_iter()));
+        let draw = |numbers: &[u64]| below(6, &mut Fixed(numbers.iter()));
         let first = |place: u64| (u128::from(place) << 64).div_ceil(6) as u64;
         assert_eq!(draw(&[first(0), u64::MAX]), 5, "a lower half of 0 is drawn again");
         assert_eq!(draw(&[first(3), first(4), 7]), 0, "of 0 and of 2 too");

@@ -54,7 +54,7 @@ fn same_bits(device: &Device) -> Result<(), Failed> {
         // Compiling takes most of the time: each network one way beside the usual one.
         for options in [Options::default(), if i % 2 == 0 { hardware } else { checked }] {
             let mut joined = executor(device, &subject, options)?;
-            if !joined.joined_steps().is_some() {
+            if joined.joined_steps().is_none() {
                 continue;
             }
             let plan = subject.plan()?;
@@ -220,7 +220,7 @@ fn loops(device: &Device) -> Result<(), Failed> {
         }
         let threads = if device.class() == Class::Hardware { GPU_THREADS } else { VECTOR };
         let told = join(&plan, threads)?.map_or(0, |joined| joined.iterations) * STEPS as u64 + 1;
-        executor.run(Phase::Train, &vec![batches(&subject)?[0]; STEPS])?;
+        executor.run(Phase::Train, &[batches(&subject)?[0]; STEPS])?;
         let written = executor.read(plan.results, 0..threads as usize)?;
         let counts: Vec<u64> = written.chunks(2).map(|row| row[0] as u64).collect();
         let most = counts.iter().copied().max().unwrap_or(0);
