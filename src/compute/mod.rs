@@ -8,5 +8,5 @@ pub mod team;
 
 pub use operand::{Operand, Strides};
 pub use product::Packed;
-pub use simd::{Simd, fetch, wide};
+pub use simd::{AHEAD, Simd, fetch, wide};
 pub use team::Team;

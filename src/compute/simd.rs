@@ -281,6 +281,10 @@ impl Set {
     }
 }
 
+/// Elements of a list between the one at hand and the one to [`fetch`], where places follow each other at random and
+/// no processor foresees them.
+pub const AHEAD: usize = 16;
+
 /// Brings an element that will be read soon into the cache, without waiting for it.
 #[inline(always)]
 #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]

@@ -7,16 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Rows;
 use super::npy::Kind;
-use crate::compute::fetch;
+use crate::compute::{AHEAD, fetch};
 use crate::error::{Error, Result};
 
 /// Rows that lie further apart than this are read one by one: as far as reading on costs what another read does.
 const GAP: u64 = 4 << 10;
 /// Bytes that are read at a time.
 const PIECE: u64 = 1 << 20;
-
-/// Rows between the one that is converted and the one whose place is brought into the cache.
-const AHEAD: usize = 16;
 
 /// Rows one after the other in a file.
 #[derive(Debug)]
@@ -150,7 +147,6 @@ fn each<E>(
         let end = first + part.rows;
         let (own, others) = rest.split_at(rest.partition_point(|named| named.row() < end));
         part.each(own, first, row_bytes, |row, at, later| {
-            // Places follow each other at random, so a processor cannot foresee them.
             if let Some(later) = later {
                 let to = &target[later * columns..(later + 1) * columns];
                 [to.first(), to.last()].into_iter().flatten().for_each(fetch);

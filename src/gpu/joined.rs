@@ -126,10 +126,13 @@ impl Joined {
     }
 }
 
-/// Loop iterations of an invocation that runs one op for a batch, at most: of [`call`]'s loop and of the op's.
+/// Loop iterations of an invocation that runs one op for a batch, at most: those of [`call`]'s loop and of the op's.
 fn part_iterations(step: &Step, batch: &Batch, tile: Tile, threads: u32) -> u64 {
-    let calls = (step.op.workgroups(batch, tile) * u64::from(tile.threads)).div_ceil(threads.into());
-    1 + calls * (1 + step.op.iterations(Class::Tiny, batch))
+    let calls = |groups: u64| (groups * u64::from(tile.threads)).div_ceil(threads.into());
+    let runs = step.op.iterations(Class::Tiny, batch, tile);
+    // Ending `call`'s loop goes through the op's loops once.
+    let last = 8;
+    runs.iter().map(|&(groups, iterations)| calls(groups) * (1 + iterations)).sum::<u64>() + last
 }
 
 /// What runs one op for the batch at hand. The workgroup stands for each of the op's, one after the other; where it is

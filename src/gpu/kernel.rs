@@ -58,7 +58,8 @@ pub fn layout_of(source: &str) -> Result<Layout> {
     Ok(Layout { bindings, least_bytes, tile, immediates })
 }
 
-/// Checks that WGSL which a program brings along is valid by itself, declares no variables and has the functions
+/// Checks that WGSL which a program brings along is valid by itself, declares no variables, does not loop (see
+/// `submits::ITERATIONS`) and has the functions
 /// `names`, each from one `vec4<f32>` to one. What else it declares begins with `prefix`, lest a kernel that it is joined
 /// to declares the same.
 ///
@@ -69,6 +70,12 @@ pub fn check_functions(source: &str, names: &[&str], prefix: &str) -> Result<()>
         .map_err(|error| Error::usage(format!("its WGSL does not parse: {}", error.emit_to_string(source).trim())))?;
     if !module.global_variables.is_empty() || !module.entry_points.is_empty() {
         return Err(Error::usage("its WGSL has variables or entry points").remedy("write functions and constants only"));
+    }
+    if module.functions.iter().any(|(_, function)| has_loop(&function.body)) {
+        return Err(Error::usage(
+            "its WGSL has a loop, and devices that run shaders on the processor may end loops early",
+        )
+        .remedy("write each round out"));
     }
     let is_vector = |kind| {
         let scalar = naga::Scalar::F32;
@@ -105,6 +112,17 @@ pub fn check_functions(source: &str, names: &[&str], prefix: &str) -> Result<()>
     valid
         .map(|_| ())
         .map_err(|error| Error::usage(format!("its WGSL is not valid: {}", error.emit_to_string(source).trim())))
+}
+
+/// Whether a loop is among these statements or within them.
+fn has_loop(block: &naga::Block) -> bool {
+    block.iter().any(|statement| match statement {
+        naga::Statement::Loop { .. } => true,
+        naga::Statement::Block(block) => has_loop(block),
+        naga::Statement::If { accept, reject, .. } => has_loop(accept) || has_loop(reject),
+        naga::Statement::Switch { cases, .. } => cases.iter().any(|case| has_loop(&case.body)),
+        _ => false,
+    })
 }
 
 /// A compiled shader.
@@ -184,6 +202,29 @@ mod tests {
         ] {
             let said = check(declared).unwrap_err().to_string();
             assert!(said.contains(&format!("`{name}`")) && said.ends_with(&format!("call it own_{name}")), "{said}");
+        }
+    }
+
+    #[test]
+    fn wgsl_of_a_program_with_a_loop_anywhere_is_refused() {
+        let check = |body: &str| {
+            let source = format!(
+                "fn own_help(x: f32) -> f32 {{ var y = x; {body} return y; }}
+                fn f(z: vec4<f32>) -> vec4<f32> {{ return z * own_help(z.x); }}"
+            );
+            check_functions(&source, &["f"], "own_")
+        };
+        check("if y > 1.0 { y = 1.0; } switch i32(y) { case 1: { y = 2.0; } default: {} }").unwrap();
+        let round = "for (var i = 0; i < 9; i++) { y *= 0.5; }";
+        for body in [
+            round.to_owned(),
+            "while y > 1.0 { y *= 0.5; }".to_owned(),
+            format!("if y > 1.0 {{ {round} }}"),
+            format!("if y > 1.0 {{ }} else {{ {{ {round} }} }}"),
+            format!("switch i32(y) {{ case 1: {{ }} default: {{ {round} }} }}"),
+        ] {
+            let said = check(&body).unwrap_err().to_string();
+            assert!(said.contains("has a loop") && said.ends_with("write each round out"), "{body}: {said}");
         }
     }
 }

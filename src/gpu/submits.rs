@@ -22,20 +22,23 @@ const SUBMIT_DISPATCHES: usize = 128;
 /// memory most of the time.
 const JOINED_FLOPS: u64 = SUBMIT_FLOPS / 1000;
 
-/// Batches of one dispatch, each described to it by a record in a buffer.
-const JOINED_BATCHES: u64 = 2048;
+/// Batches of one dispatch, each described to it by a record in a buffer: training asks for no more at a time.
+const JOINED_BATCHES: u64 = 256;
 
-/// Iterations of its loops after which llvmpipe, Mesa's device that runs shaders on the processor, ends every loop of an
-/// invocation without a word (`LP_MAX_TGSI_LOOP_ITERATIONS`, 65,535, in its lp_bld_limits.h, counted down over all of
-/// them): what a kernel has computed then is wrong.
+/// Iterations of all loops of an invocation that are safe: llvmpipe, Mesa's device that runs shaders on the processor,
+/// ends every loop of an invocation with the 65,535th without an error (`LP_MAX_TGSI_LOOP_ITERATIONS` in its
+/// lp_bld_limits.h, counted down over all of them), and what a kernel has computed then is wrong.
 pub const ITERATIONS: u64 = 65_534;
+
+/// Iterations of one dispatch of joined steps beside those of its batches: to end the loop over the batches, which goes
+/// through all others once.
+const LAST_ITERATIONS: u64 = 134;
 
 /// Batches of one dispatch whose only workgroup runs all steps of each, if those take so many floating-point operations
 /// and so many iterations of its loops; 0 if one is too much.
 pub fn joined(flops: u64, iterations: u64) -> usize {
     let most = (JOINED_FLOPS / flops.max(1)).clamp(1, JOINED_BATCHES);
-    // One to leave the loop over the batches.
-    most.min((ITERATIONS - 1) / iterations.max(1)) as usize
+    most.min((ITERATIONS - LAST_ITERATIONS) / iterations.max(1)) as usize
 }
 
 /// The grid of so many workgroups, folded into two dimensions; None for none and for more than two dimensions hold.
@@ -137,8 +140,8 @@ mod tests {
     #[test]
     fn one_workgroup_gets_a_thousandth_of_a_submits_work() {
         let batches = |flops| joined(flops, 1);
-        assert_eq!([0, 1000, 100_000, u64::MAX].map(batches), [2048, 2048, 250, 1]);
-        assert_eq!([0, 31, 32, 100, 65_533, 65_534].map(|loops| joined(1000, loops)), [2048, 2048, 2047, 655, 1, 0]);
+        assert_eq!([0, 1000, 100_000, u64::MAX].map(batches), [256, 256, 250, 1]);
+        assert_eq!([0, 255, 256, 654, 65_400, 65_401].map(|loops| joined(1000, loops)), [256, 256, 255, 100, 1, 0]);
     }
 
     #[test]

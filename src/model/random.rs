@@ -4,7 +4,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::compute::fetch;
+use crate::compute::{AHEAD, fetch};
 
 /// What a stream of random numbers is for; streams of one seed are independent of each other.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ pub fn normal(generator: &mut impl Rng) -> f64 {
 /// Shuffles in place (Fisher & Yates), without bias below 2³² elements.
 pub fn shuffle<T>(values: &mut [T], generator: &mut impl Rng) {
     // Drawn some at a time, so that the elements of a large array are on their way before they are swapped.
-    let mut drawn = [0; 16];
+    let mut drawn = [0; AHEAD];
     let mut end = values.len();
     while end > 1 {
         let count = drawn.len().min(end - 1);

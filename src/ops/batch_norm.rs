@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, rounds, twins, wgsl};
+use super::{Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile, passes, pitch4, twins, wgsl};
 use crate::model::real::Real;
 
 /// x and y `[count, features]`; weight, bias, running mean and running variance `[features]`; statistics
@@ -124,8 +124,8 @@ impl Op for BatchNorm {
         8 * u64::from(batch.count) * self.features as u64
     }
 
-    fn iterations(&self, _: Class, batch: &Batch) -> u64 {
-        3 * rounds(batch.count)
+    fn iterations(&self, _: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        vec![(self.workgroups(batch, tile), 3 * passes(batch.count))]
     }
 
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region {

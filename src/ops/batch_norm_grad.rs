@@ -4,7 +4,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::edge::{drop_iterations, drop_words};
-use super::{Argument, Batch, Cells, Class, Edge, Immediates, Op, Region, TensorId, Tile, pitch4, rounds, twins, wgsl};
+use super::{Argument, Batch, Cells, Class, Edge, Immediates, Op, Region, TensorId, Tile, passes, pitch4, twins, wgsl};
 use crate::model::real::Real;
 
 /// x, dy and dx `[count, features]`; x̂ = (x − mean)·inverse with the statistics that the forward pass used.
@@ -116,9 +116,9 @@ impl Op for BatchNormGrad {
         16 * u64::from(batch.count) * self.features as u64
     }
 
-    fn iterations(&self, _: Class, batch: &Batch) -> u64 {
-        let drop = self.below.and_then(|(edge, _)| edge.drop);
-        2 * rounds(batch.count) + u64::from(batch.count) * drop_iterations(drop)
+    fn iterations(&self, _: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        let a_row = 2 + drop_iterations(self.below.and_then(|(edge, _)| edge.drop));
+        vec![(self.workgroups(batch, tile), a_row * passes(batch.count))]
     }
 
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region {

@@ -142,8 +142,9 @@ impl Op for Dense {
         2 * u64::from(batch.count) * self.input.features() as u64 * self.units as u64
     }
 
-    fn iterations(&self, class: Class, _: &Batch) -> u64 {
-        matmul::iterations(class, self.input.pitch4(), drop_iterations(self.drop))
+    fn iterations(&self, class: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        let iterations = matmul::iterations(class, self.input.pitch4(), drop_iterations(self.drop));
+        vec![(self.workgroups(batch, tile), iterations)]
     }
 
     fn runs(&self, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {

@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 use super::edge::{drop_iterations, drop_words};
 use super::matmul::{self, Product, Stored, tiles};
 use super::{
-    Argument, Batch, Cells, Class, Edge, GpuTiles, Immediates, Input, Op, Region, TensorId, Tile, pitch4, rounds,
+    Argument, Batch, Cells, Class, Edge, GpuTiles, Immediates, Input, Op, Region, TensorId, Tile, passes, pitch4,
     twins, wgsl,
 };
 use crate::compute::Operand;
@@ -163,13 +163,20 @@ impl Op for DenseGrad {
         self.product_flops(batch) * (1 + u64::from(self.below.is_some()))
     }
 
-    fn iterations(&self, class: Class, batch: &Batch) -> u64 {
-        let below = self
-            .below
-            .as_ref()
-            .map_or(0, |below| matmul::iterations(class, pitch4(self.units), drop_iterations(below.edge.drop)));
-        let bias = self.bias_gradient.map_or(0, |_| rounds(batch.count));
-        below.max(matmul::iterations(class, batch.count.div_ceil(4), 0) + bias)
+    fn iterations(&self, class: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        // Those of the other products and of the bias that a workgroup leaves out.
+        let left_out = 8;
+        let (rows, features) = (batch.count, self.input.features());
+        let below = self.below.as_ref().map(|below| {
+            let iterations = matmul::iterations(class, pitch4(self.units), drop_iterations(below.edge.drop));
+            (tiles(rows as usize, features, tile), iterations + left_out)
+        });
+        // The tiles of the first column sum up the bias's gradient too.
+        let first = (self.units as u64).div_ceil(tile.rows.into());
+        let weights = matmul::iterations(class, rows.div_ceil(4), 0) + left_out;
+        let bias = self.bias_gradient.map_or(0, |_| passes(rows));
+        let others = tiles(self.units, features, tile) - first;
+        below.into_iter().chain([(first, weights + bias), (others, weights)]).collect()
     }
 
     fn runs(&self, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {

@@ -70,8 +70,8 @@ impl Op for Dropout {
         u64::from(batch.count) * self.features as u64
     }
 
-    fn iterations(&self, _: Class, _: &Batch) -> u64 {
-        drop_iterations(Some(self.drop))
+    fn iterations(&self, _: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        vec![(self.workgroups(batch, tile), drop_iterations(Some(self.drop)))]
     }
 
     fn written(&self, _: TensorId, batch: &Batch) -> Region {

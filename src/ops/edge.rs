@@ -1,7 +1,7 @@
 //! How the tensor that feeds a layer was made: its activation and its dropout, which the layer's backward pass undoes
 //! in its epilogue. Its shaders are `shaders/lib/below_*.wgsl`. Knows nothing of plans or devices.
 
-use super::{Batch, TensorId, rounds, wgsl};
+use super::{Batch, TensorId, passes, wgsl};
 use crate::model::activations::{Activation, Saves};
 use crate::model::random::counter_based;
 use crate::model::real::Real;
@@ -96,7 +96,7 @@ pub(super) fn drop_source(drop: Option<Drop>) -> String {
 
 /// Loop iterations of `keep` for four units.
 pub(super) fn drop_iterations(drop: Option<Drop>) -> u64 {
-    drop.map_or(0, |_| rounds(4_u64))
+    drop.map_or(0, |_| passes(4_u64))
 }
 
 /// Multiplies each unit by 0 or the scale, in place; `values` starts with element `first`.

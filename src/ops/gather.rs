@@ -94,8 +94,8 @@ impl Op for Gather {
         2 * u64::from(batch.count) * self.features as u64
     }
 
-    fn iterations(&self, _: Class, _: &Batch) -> u64 {
-        0
+    fn iterations(&self, _: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        vec![(self.workgroups(batch, tile), 0)]
     }
 
     fn written(&self, _: TensorId, batch: &Batch) -> Region {

@@ -3,14 +3,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, rounds, twins, wgsl};
-use crate::compute::fetch;
+use super::{Argument, Batch, Cells, Class, Immediates, Op, Region, TensorId, Tile, passes, pitch4, twins, wgsl};
+use crate::compute::{AHEAD, fetch};
 use crate::model::activations::{IDENTITY, Output, Saves};
 use crate::model::losses::{self, Form};
 use crate::model::real::Real;
-
-/// Rows of the batch whose targets are fetched ahead: they lie anywhere in the data.
-const AHEAD: usize = 16;
 
 /// What a row's targets mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,9 +248,16 @@ impl Op for Loss {
         12 * u64::from(batch.count) * self.outputs as u64
     }
 
-    fn iterations(&self, _: Class, _: &Batch) -> u64 {
-        // The greatest output twice, a softmax in three; then what fills up a vec4.
-        5 * rounds(self.outputs as u64) + rounds(3_u64)
+    fn iterations(&self, _: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        let over_outputs = match (&self.loss.form, self.output) {
+            (Form::CrossEntropy, _) => 3,
+            (_, Output::Pointwise(_)) => 1,
+            (_, Output::Softmax) => 4,
+        };
+        // The greatest output, for the accuracy, and what fills up a vec4.
+        let outputs = self.outputs as u64;
+        let greatest = passes(if self.goal == Goal::Class { outputs } else { 0 });
+        vec![(self.workgroups(batch, tile), over_outputs * passes(outputs) + greatest + passes(3_u64))]
     }
 
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region {

@@ -1,6 +1,6 @@
 //! The matrix products of a kernel, as WGSL: how their operands lie in memory, and the tiles for a class of device.
 
-use super::{Class, Tile, rounds, wgsl};
+use super::{Class, Tile, passes, wgsl};
 
 /// How a kernel finds one operand of a product in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,15 +102,15 @@ impl Product {
     }
 }
 
-/// Iterations of one invocation of a product on a processor: `depth4` vec4s are summed up, and what becomes of each row
+/// Loop iterations of one invocation of a product on a processor (a GPU's kernels are not counted): `depth4` vec4s are summed up, and what becomes of each row
 /// takes `finish` iterations.
 pub(super) fn iterations(class: Class, depth4: u32, finish: u64) -> u64 {
     // The sums of a tile move up by one row for each that is done.
-    let moved = |rows: u64| rounds(rows) + rows * (rounds(rows - 1) + finish);
+    let moved = |rows: u64| passes(rows) + rows * (passes(rows - 1) + finish);
     match class {
-        Class::Tiny => rounds(depth4) + finish,
-        Class::SoftwareLanes => rounds(depth4) + moved(32),
-        Class::Software | Class::Hardware => rounds(depth4) + u64::from(depth4) * rounds(4_u64) + moved(16),
+        Class::Tiny => passes(depth4) + finish,
+        Class::SoftwareLanes => passes(depth4) + moved(32),
+        Class::Software | Class::Hardware => passes(depth4) + u64::from(depth4) * passes(4_u64) + moved(16),
     }
 }
 

@@ -171,9 +171,10 @@ pub trait Op: std::fmt::Debug + Send + Sync {
     /// Floating-point operations for this batch, a multiply-add as two.
     fn flops(&self, batch: &Batch) -> u64;
 
-    /// Iterations of all loops of one invocation of its kernel for a processor ([`Class::Software`], `SoftwareLanes` or
-    /// `Tiny`), at most. Leaving a loop counts as one more, and so does each round of a loop within a loop.
-    fn iterations(&self, class: Class, batch: &Batch) -> u64;
+    /// How often its kernel for a processor ([`Class::Software`], `SoftwareLanes` or `Tiny`) loops: its workgroups in runs
+    /// of equals, how many and with how many iterations of all loops of one of their invocations, at most. Ending a loop
+    /// counts as one more, also of a loop that is left out.
+    fn iterations(&self, class: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)>;
 
     /// Its workgroups in runs of equals, how many and with how many floating-point operations in all, where its kernel
     /// can begin at any of them ([`Batch::group`]); empty where it cannot.
@@ -227,8 +228,8 @@ fn pitch4(columns: usize) -> u32 {
     (pitch(columns) / 4) as u32
 }
 
-/// Iterations of a loop of so many rounds: leaving it counts too.
-fn rounds(count: impl Into<u64>) -> u64 {
+/// Iterations of a loop with the one that ends it.
+fn passes(count: impl Into<u64>) -> u64 {
     count.into() + 1
 }
 

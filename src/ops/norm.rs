@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::update::{Parameter, Penalty};
 use super::{
-    Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, pitch4, rounds, twins, wgsl,
+    Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, passes, pitch4, twins, wgsl,
 };
 use crate::model::real::{Accumulator, Real};
 
@@ -105,9 +105,9 @@ impl Op for Norm {
         16 * u64::from(self.length4)
     }
 
-    fn iterations(&self, _: Class, _: &Batch) -> u64 {
-        let threads = 64;
-        rounds(u64::from(self.length4).div_ceil(threads * PARTIALS as u64)) + rounds(u64::from(threads.ilog2()))
+    fn iterations(&self, _: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        let own = (self.length4 as usize).div_ceil(THREADS * PARTIALS) as u64;
+        vec![(self.workgroups(batch, tile), passes(own) + passes(THREADS.ilog2()))]
     }
 
     fn written(&self, _: TensorId, _: &Batch) -> Region {

@@ -4,7 +4,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, rounds, twins, wgsl,
+    Access, Argument, Batch, Binding, Cells, Class, Immediates, Op, Region, TensorId, Tile, passes, twins, wgsl,
 };
 use crate::model::optimizers::{At, Optimizer};
 use crate::model::real::Real;
@@ -212,8 +212,8 @@ impl Op for Update {
         48 * u64::from(self.length4)
     }
 
-    fn iterations(&self, _: Class, _: &Batch) -> u64 {
-        self.clip_norm.map_or(0, |clip| rounds(clip.count as u64))
+    fn iterations(&self, _: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        vec![(self.workgroups(batch, tile), self.clip_norm.map_or(0, |clip| passes(clip.count as u64)))]
     }
 
     fn written(&self, _: TensorId, _: &Batch) -> Region {

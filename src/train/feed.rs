@@ -27,14 +27,14 @@ pub struct Feed {
     targets: Vec<f32>,
 }
 
-/// Windows whose rows are read from a file at a time: each time the file is gone through from front to back.
+/// Windows whose rows are read from a file at a time, at most: each time the file is gone through from front to back.
 pub const WINDOWS: usize = 8;
 
-/// Rows between the one whose target is taken and the one whose target is brought into the cache: rows of a shuffled
-/// order lie where no processor foresees it.
-const AHEAD: usize = 16;
+/// Bytes of rows that are read at a time, where a window is not more.
+const READ_BYTES: usize = 64 << 20;
 
-/// Rows that are read from a file on a thread of their own, while the steps before them run.
+/// Rows that are read from a file on a thread of their own, while the steps before them run. When they are not wanted
+/// any more, nobody waits for them.
 #[derive(Debug)]
 struct Ahead {
     places: Range<usize>,
@@ -70,7 +70,7 @@ impl Feed {
         weights: &RowWeights,
         rows: &[u32],
     ) -> Result<()> {
-        self.read = 0..0;
+        (self.read, self.ahead) = (0..0, None);
         data.features.copy(rows, &mut self.rows)?;
         self.send(executor, data, weights, rows, 0)
     }
@@ -87,17 +87,22 @@ impl Feed {
             self.read = places.clone();
             return Ok(());
         };
-        let windows = |start: usize| start..(start + WINDOWS * places.len()).min(end);
-        let read = windows(places.start);
-        let room = match self.ahead.take().filter(|ahead| ahead.places == read) {
-            Some(ahead) => mem::replace(&mut self.rows, ahead.finish()?),
-            None => {
-                stored.copy(&order[read.clone()], &mut self.rows)?;
-                Rows::default()
-            }
+        let row_bytes = data.feature_columns() * if data.features.scaling().is_some() { 1 } else { 4 };
+        let most = (READ_BYTES / (places.len() * row_bytes).max(1)).clamp(1, WINDOWS);
+        let windows = |count: usize, start: usize| start..(start + count * places.len()).min(end);
+        let has = |ahead: &Ahead| ahead.places.start == places.start && places.end <= ahead.places.end;
+        let (read, rows) = match self.ahead.take().filter(has) {
+            Some(ahead) => (ahead.places.clone(), Some(ahead.finish()?)),
+            // The device waits for them: fewer, and the others at the same time.
+            None => (windows((most / 2).max(1), places.start), None),
         };
+        let is_there = rows.is_some();
+        let room = rows.map(|rows| mem::replace(&mut self.rows, rows)).unwrap_or_default();
         if read.end < end {
-            self.ahead = Ahead::start(stored, order, windows(read.end), room);
+            self.ahead = Ahead::start(stored, order, windows(most, read.end), room);
+        }
+        if !is_there {
+            stored.copy(&order[read.clone()], &mut self.rows)?;
         }
         self.read = read;
         Ok(())
@@ -115,7 +120,7 @@ impl Feed {
         self.targets.clear();
         let width = data.target_columns();
         for (i, &row) in rows.iter().enumerate() {
-            if let Some(&later) = rows.get(i + AHEAD) {
+            if let Some(&later) = rows.get(i + compute::AHEAD) {
                 compute::fetch(&data.targets[later as usize * width]);
             }
             self.targets.extend_from_slice(&data.targets[row as usize * width..][..width]);

@@ -79,8 +79,8 @@ impl Op for Broken {
     fn flops(&self, batch: &Batch) -> u64 {
         self.dense.flops(batch)
     }
-    fn iterations(&self, class: Class, batch: &Batch) -> u64 {
-        self.dense.iterations(class, batch)
+    fn iterations(&self, class: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        self.dense.iterations(class, batch, tile)
     }
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region {
         self.dense.written(tensor, batch)

@@ -46,8 +46,8 @@ impl Op for Shared {
     fn flops(&self, batch: &Batch) -> u64 {
         self.0.flops(batch)
     }
-    fn iterations(&self, class: Class, batch: &Batch) -> u64 {
-        self.0.iterations(class, batch)
+    fn iterations(&self, class: Class, batch: &Batch, tile: Tile) -> Vec<(u64, u64)> {
+        self.0.iterations(class, batch, tile)
     }
     fn written(&self, tensor: TensorId, batch: &Batch) -> Region {
         self.0.written(tensor, batch)

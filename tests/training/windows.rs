@@ -27,6 +27,7 @@ pub const EACH: &[(&str, Each)] = &[
         same_bits(on, DENSE, numbers(), false)
     }),
     ("rows_that_are_read_ahead_from_a_file_train_to_the_bits_of_resident_data", read_ahead),
+    ("a_set_is_evaluated_and_a_training_resumed_while_rows_are_read_ahead", interrupted),
     ("a_file_that_shrinks_while_it_is_read_ahead_ends_the_training_where_its_rows_are_missing", shrinks),
     ("a_streamed_training_that_is_resumed_within_an_epoch_ends_in_the_same_bits", resumed),
     ("each_row_of_a_streamed_epoch_is_written_once", cost),
@@ -126,6 +127,29 @@ fn read_ahead(on: On) -> Result<(), Failed> {
         ensure(in_file == in_memory, || format!("in a file: {:?}\nin memory: {:?}", in_file.epochs, in_memory.epochs))?;
     }
     Ok(())
+}
+
+/// Stops within an epoch, has the other sets evaluated and goes on, or has a trainer of its own resume.
+fn interrupted(on: On) -> Result<(), Failed> {
+    let (_file, stored, memory) = in_a_file("interrupted")?;
+    let wanted = finish(trainer(&Subject { window: None, ..of_several_reads(memory, 10, true)? }, on)?)?;
+    let subject = of_several_reads(stored, 10, true)?;
+    let stop =
+        |steps: usize| move |done: usize| if done < steps { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+    let mut first = trainer(&subject, on)?;
+    for steps in [256, 1024] {
+        let stopped = first.advance(&mut stop(steps))?;
+        ensure(stopped.is_none(), || "it did not stop".into())?;
+        for set in Set::ALL {
+            first.evaluate(set)?;
+        }
+    }
+    let state = first.state()?.clone();
+    ensure(state.open.rows > 10_000, || format!("it stopped after {} rows", state.open.rows))?;
+    ensure(finish(first)? == wanted, || "the training that was interrupted ends in other bits".into())?;
+    let second = Trainer::resume(&subject.config, &subject.data, subject.executor(on)?, state)
+        .map_err(|(key, error)| format!("{key}: {error}"))?;
+    ensure(finish(second)? == wanted, || "the resumed training ends in other bits".into())
 }
 
 fn shrinks(on: On) -> Result<(), Failed> {

@@ -226,7 +226,7 @@ fn loops(device: &Device) -> Result<(), Failed> {
         let most = counts.iter().copied().max().unwrap_or(0);
         println!("    {name}: {most} of {told}");
         ensure(written.chunks(2).all(|row| row[1] == MARK as f32), || format!("{name}: {written:?} is no count"))?;
-        ensure((STEPS as u64..=told).contains(&most), || format!("{name}: {most} iterations, its ops say {told}"))?;
+        ensure((told / 3..=told).contains(&most), || format!("{name}: {most} iterations, its ops say {told}"))?;
         joined += 1;
     }
     ensure(joined >= 9, || format!("only {joined} networks were joined"))
