@@ -102,8 +102,8 @@ impl Product {
     }
 }
 
-/// Loop iterations of one invocation of a product on a processor (a GPU's kernels are not counted): `depth4` vec4s are summed up, and what becomes of each row
-/// takes `finish` iterations.
+/// Loop iterations of one invocation of a product on a processor (a GPU's kernels are not counted): `depth4` vec4s are
+/// summed up, and what becomes of each row takes `finish` iterations.
 pub(super) fn iterations(class: Class, depth4: u32, finish: u64) -> u64 {
     // The sums of a tile move up by one row for each that is done.
     let moved = |rows: u64| passes(rows) + rows * (passes(rows - 1) + finish);
