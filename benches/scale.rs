@@ -2,7 +2,8 @@
 //!
 //! - `rows`: time a row and peak memory from 10⁴ to 10⁷ rows of ten numbers, each size in a process of its own;
 //! - `overlap`: whether gathering a window and working through one take place at the same time;
-//! - `soak`: 100,000 steps, resident and streamed, and 100 trainings in one process; it fails if memory grows by 1 %.
+//! - `soak`: 100,000 steps, resident, streamed and read from a file, and 100 trainings in one process; it fails if memory
+//!   grows by 1 %.
 //!
 //! DEVICE is `cpu` or `gpu` (the best adapter). Linux only: memory is what /proc tells.
 
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use archive::Archive;
-use wgrad::config::{Config, Task};
+use wgrad::config::{Config, Data, Task};
 use wgrad::cpu::CpuExecutor;
 use wgrad::data::{self, Dataset, Features};
 use wgrad::gpu::{self, GpuExecutor, Selector};
@@ -219,8 +220,18 @@ fn soak(device: &str) -> Outcome {
     let resident = || memory::resident().ok_or("this system does not tell");
     let data = made_up(64_000, 20)?;
     let config = config(32, 64)?;
-    for window in [None, Some(1 << 20)] {
-        let mut trainer = trainer(&config, &data, machine.executor(&config, &data, window)?)?;
+    let path = Temporary(std::env::temp_dir().join(format!("wgrad-soak-{}.npz", std::process::id())));
+    write(&path.0, 80_000)?;
+    let options = Data { source: Some(path.0.display().to_string()), ..Data::default() };
+    let stored = data::load_beyond(&options, config.seed, 0)?;
+    // Of the file so small windows that some are always read ahead.
+    let cases = [
+        ("resident data", &data, None),
+        ("streamed data", &data, Some(1 << 20)),
+        ("data in its file", &stored, Some(1 << 16)),
+    ];
+    for (name, data, window) in cases {
+        let mut trainer = trainer(&config, data, machine.executor(&config, data, window)?)?;
         let to = |trainer: &mut Trainer, steps: u64| -> Outcome {
             while trainer.steps() < steps {
                 trainer.epoch()?;
@@ -234,9 +245,8 @@ fn soak(device: &str) -> Outcome {
         let before = resident()?;
         let began = Instant::now();
         to(&mut trainer, 220_000)?;
-        let name = if window.is_some() { "streamed" } else { "resident" };
         let each = began.elapsed().as_secs_f64() * 1e6 / 1e5;
-        flat(&format!("100,000 steps, {name} data, {each:.0} µs each"), before, resident()?)?;
+        flat(&format!("100,000 steps, {name}, {each:.0} µs each"), before, resident()?)?;
         trainer.evaluate(Set::Train)?;
     }
     let training = || -> Outcome {
