@@ -1,6 +1,7 @@
 //! Runs a plan on an adapter: kernels and bind groups are made once, many steps go into one submit.
 
 mod transfer;
+mod whole;
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -9,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use super::clock::{Clock, TICKS_BYTES};
 use super::device::{Device, PATIENCE};
-use super::joined::{self, Joined};
 use super::kernel::Kernel;
 use super::memory::{Memory, Place, row_bytes};
 use super::ready;
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::host;
 use crate::ops::{Batch, Class, TensorId};
 use crate::plan::{Counts, DeviceInfo, Element, Executor, Phase, Plan, Step, Values, bytes};
+use whole::Whole;
 
 /// How an executor is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,14 +39,6 @@ pub struct Options {
 struct Prepared {
     kernel: Arc<Kernel>,
     bind_group: wgpu::BindGroup,
-}
-
-/// The training list of a tiny network as one kernel.
-struct Whole {
-    joined: Joined,
-    prepared: Prepared,
-    /// What changes from batch to batch, for as many batches as one dispatch takes.
-    table: wgpu::Buffer,
 }
 
 /// What waits on the device.
@@ -120,61 +113,6 @@ impl GpuExecutor {
             executor.train = executor.prepare_all(&plan.train, Phase::Train)?;
         }
         Ok(executor)
-    }
-
-    /// The kernel for many steps in one dispatch; `None` if the ops are not made for it or the adapter shows a kernel
-    /// too few buffers.
-    fn join(&mut self) -> Result<Option<Whole>> {
-        let threads = joined::threads(self.class(Phase::Train));
-        let Some(mut joined) = joined::join(&self.plan, threads)? else { return Ok(None) };
-        let device = &self.device;
-        if !device.can_bind(&joined) {
-            return Ok(None);
-        }
-        if let Some(spoil) = self.options.spoil {
-            joined.source = spoil(&joined.source);
-        }
-        let kernel = ready::make(device, "joined", &joined.source, self.options.checked)?;
-        let table = device.inner.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("table"),
-            size: joined.table_bytes(),
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        self.counts.allocations += 1;
-        let buffers = joined.buffers.iter().map(|&buffer| &self.memory.buffers[buffer]).chain([&table]);
-        let entries: Vec<wgpu::BindGroupEntry> = (kernel.layout.bindings.iter().zip(buffers))
-            .map(|(&(binding, _), buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
-            .collect();
-        let bind_group = device.inner.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("joined"),
-            layout: &kernel.group_layout,
-            entries: &entries,
-        });
-        let prepared = Prepared { kernel: Arc::new(kernel), bind_group };
-        device.failure()?;
-        Ok(Some(Whole { joined, prepared, table }))
-    }
-
-    /// Runs batches of the joined training list, many in one dispatch.
-    fn run_joined(&mut self, whole: &Whole, batches: &[Batch]) -> Result<()> {
-        for batches in batches.chunks(whole.joined.batches) {
-            let table = whole.joined.table(&self.plan, batches);
-            let raw: &[u8] = bytemuck::cast_slice(&table);
-            // It takes its turn behind the dispatches that read what was there before.
-            self.device.queue.write_buffer(&whole.table, 0, raw);
-            self.counts.bytes_written += raw.len() as u64;
-            let flops = self.plan.step_flops() * batches.len() as u64;
-            self.submit(flops, |executor, pass| {
-                pass.set_pipeline(&whole.prepared.kernel.pipeline);
-                pass.set_bind_group(0, &whole.prepared.bind_group, &[]);
-                pass.set_immediates(0, &(batches.len() as u32).to_le_bytes());
-                pass.dispatch_workgroups(1, 1, 1);
-                executor.counts.dispatches += 1;
-                Ok(())
-            })?;
-        }
-        Ok(())
     }
 
     /// Whose kernels it runs.

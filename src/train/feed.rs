@@ -91,20 +91,25 @@ impl Feed {
         let most = (READ_BYTES / (places.len() * row_bytes).max(1)).clamp(1, WINDOWS);
         let windows = |count: usize, start: usize| start..(start + count * places.len()).min(end);
         let has = |ahead: &Ahead| ahead.places.start == places.start && places.end <= ahead.places.end;
-        let (read, rows) = match self.ahead.take().filter(has) {
-            Some(ahead) => (ahead.places.clone(), Some(ahead.finish()?)),
-            // The device waits for them: fewer, and the others at the same time.
-            None => (windows((most / 2).max(1), places.start), None),
+        let start = |first: usize, room: Rows| {
+            let next = windows(most, first);
+            if next.is_empty() { None } else { Ahead::start(stored, order, next, room) }
         };
-        let is_there = rows.is_some();
-        let room = rows.map(|rows| mem::replace(&mut self.rows, rows)).unwrap_or_default();
-        if read.end < end {
-            self.ahead = Ahead::start(stored, order, windows(most, read.end), room);
+        match self.ahead.take().filter(has) {
+            Some(ahead) => {
+                let read = ahead.places.clone();
+                let room = mem::replace(&mut self.rows, ahead.finish()?);
+                self.ahead = start(read.end, room);
+                self.read = read;
+            }
+            None => {
+                // The device waits for them: fewer, and the others at the same time.
+                let read = windows((most / 2).max(1), places.start);
+                self.ahead = start(read.end, Rows::default());
+                stored.copy(&order[read.clone()], &mut self.rows)?;
+                self.read = read;
+            }
         }
-        if !is_there {
-            stored.copy(&order[read.clone()], &mut self.rows)?;
-        }
-        self.read = read;
         Ok(())
     }
 
