@@ -3,12 +3,13 @@
 //! a step or a batch that is left out or mistaken is found.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use libtest_mimic::Failed;
 use wgrad::gpu::{Device, GPU_THREADS, GpuExecutor, Options, VECTOR, join};
-use wgrad::ops::{Batch, Class};
-use wgrad::plan::{Executor, Phase, Plan, Role};
-use wgrad::verify::{self, Report};
+use wgrad::ops::{Batch, Class, TensorId};
+use wgrad::plan::{Counts, DeviceInfo, Executor, Phase, Plan, Role, Values};
+use wgrad::verify::{self, Failure, Report};
 
 use crate::device::Test;
 use crate::networks::{expected, networks};
@@ -19,6 +20,7 @@ pub const GPU: &[(&str, Test)] = &[
     ("joined_steps_give_the_bits_of_single_kernels_and_are_verified", same_bits),
     ("joined_steps_compare_a_count_known_from_the_shapes", counted),
     ("a_fault_in_the_joined_kernel_is_found", faults),
+    ("numbers_that_joined_steps_do_not_give_are_wrong", short_reads),
     ("no_joined_step_loops_more_often_than_its_ops_say", loops),
     ("a_network_that_is_not_tiny_runs_its_ops_by_themselves", not_tiny),
 ];
@@ -182,6 +184,57 @@ fn faults(device: &Device) -> Result<(), Failed> {
         ensure(code == 7 && message.contains("`, joined with others, wrote wrong numbers"), || message.clone())?;
     }
     Ok(())
+}
+
+/// Gives the optimizer's slots without their last number once it has run several steps at a time.
+struct Short {
+    inner: GpuExecutor,
+    has_run_many: bool,
+}
+
+impl Executor for Short {
+    fn info(&self) -> &DeviceInfo {
+        self.inner.info()
+    }
+    fn plan(&self) -> &Plan {
+        self.inner.plan()
+    }
+    fn write(&mut self, tensor: TensorId, first: usize, values: Values) -> wgrad::Result<()> {
+        self.inner.write(tensor, first, values)
+    }
+    fn read_into(&mut self, tensor: TensorId, rows: Range<usize>, values: &mut Vec<f32>) -> wgrad::Result<()> {
+        self.inner.read_into(tensor, rows, values)?;
+        if self.has_run_many && matches!(self.plan().tensor(tensor).role, Role::Slot(_)) {
+            values.pop();
+        }
+        Ok(())
+    }
+    fn run(&mut self, phase: Phase, batches: &[Batch]) -> wgrad::Result<()> {
+        self.has_run_many |= batches.len() > 1;
+        self.inner.run(phase, batches)
+    }
+    fn joined_steps(&self) -> Option<usize> {
+        self.inner.joined_steps()
+    }
+    fn run_step(&mut self, phase: Phase, step: usize, batch: &Batch) -> wgrad::Result<()> {
+        self.inner.run_step(phase, step, batch)
+    }
+    fn wait(&mut self) -> wgrad::Result<()> {
+        self.inner.wait()
+    }
+    fn counts(&self) -> Counts {
+        self.inner.counts()
+    }
+}
+
+fn short_reads(device: &Device) -> Result<(), Failed> {
+    let subject = small();
+    let mut short = Short { inner: executor(device, &subject, Options::default())?, has_run_many: false };
+    let report = verify::verify(&mut short, &mut reference(&subject)?, &batches(&subject)?)?;
+    let slots = subject.plan()?.tensors.iter().filter(|tensor| matches!(tensor.role, Role::Slot(_))).count();
+    let missing = |failure: &Failure| failure.count == 1 && failure.device.is_nan();
+    let found = report.failures().filter(|c| c.phase == "joined" && c.failure.as_ref().is_some_and(missing)).count();
+    ensure(slots > 0 && found == slots, || format!("of {slots} missing numbers {found} are found"))
 }
 
 /// The kernel that counts the iterations of all loops, the one that leaves a loop included, and ends by writing them to
